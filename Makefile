@@ -1,0 +1,48 @@
+# Two commands matter: `make demo` and `make test`. Everything lives in .venv and LIMNER_HOME.
+PYTHON ?= python3
+LIMNER_HOME ?= $(CURDIR)/.limner
+export LIMNER_HOME
+VENV := .venv
+BIN := $(VENV)/bin
+PHOTO ?=
+
+.PHONY: demo test install serve check bench clean
+.DEFAULT_GOAL := demo
+
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(BIN)/.tested: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(BIN)/.client: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'fal-client==1.0.3'
+	@touch $@
+
+install: $(BIN)/.installed  ## Create .venv and install Limner
+
+demo: $(BIN)/.client  ## A real sticker of a real photo through the unmodified official client
+	$(BIN)/limner pull sketch --needed-for demo
+	$(BIN)/python demo/sticker.py $(PHOTO)
+
+test: check  ## Everything: lint, types, arrows, tests
+
+check: $(BIN)/.tested
+	$(BIN)/ruff format --check src tests bench demo
+	$(BIN)/ruff check src tests bench demo
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/limner pull sketch
+	$(BIN)/pytest
+
+serve: $(BIN)/.installed  ## Serve on http://127.0.0.1:8000
+	$(BIN)/limner serve
+
+bench: $(BIN)/.tested  ## Speed, as ratios against a floor in the same run
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) build dist

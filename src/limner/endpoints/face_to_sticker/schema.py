@@ -1,0 +1,117 @@
+"""The input and output of ``fal-ai/face-to-sticker``, in fal's own words, order and defaults.
+
+The texts are fal's published ones to the letter, its slips included (``image_url``: "URL of the
+video."): a client generated from fal's document must see no difference. Knows no engine.
+"""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from limner.endpoints.base import Endpoint
+from limner.endpoints.fields import FalModel, Image, ImageSizeInput, order_properties
+
+#: The largest seed; numpy and torch both take 32 bits, as fal's example seeds do.
+MAX_SEED = 2**32 - 1
+
+
+class FaceToStickerInput(FalModel):
+    """What a caller may ask of face-to-sticker."""
+
+    model_config = ConfigDict(
+        title="FaceToStickerInput", json_schema_extra=order_properties, frozen=True
+    )
+
+    prompt: str = Field(
+        description="The prompt to use for generating the image. "
+        "Be as descriptive as possible for best results.",
+    )
+    image_url: str = Field(description="URL of the video.", json_schema_extra={"ui": {"field": "image"}})
+    negative_prompt: str = Field(
+        "",
+        description="The negative prompt to use. Use it to address details that you don't want\n"
+        "in the image. This could be colors, objects, scenery and even the small details\n"
+        "(e.g. moustache, blurry, low resolution).",
+    )
+    image_size: ImageSizeInput = Field(
+        "square_hd", description="The size of the generated image."
+    )
+    num_inference_steps: int = Field(
+        20,
+        ge=1,
+        le=100,
+        description="Increasing the amount of steps tells Stable Diffusion that it should take "
+        "more steps\nto generate your final result which can increase the amount of detail in "
+        "your image.",
+    )
+    guidance_scale: float = Field(
+        4.5,
+        ge=0,
+        le=20,
+        description="The CFG (Classifier Free Guidance) scale is a measure of how close you want"
+        "\nthe model to stick to your prompt when looking for a related image to show you.",
+    )
+    instant_id_strength: float = Field(
+        0.7, ge=0, le=1, description="The strength of the instant ID."
+    )
+    ip_adapter_weight: float = Field(
+        0.2, ge=0, le=1, description="The weight of the IP adapter."
+    )
+    ip_adapter_noise: float = Field(
+        0.5, ge=0, le=1, description="The amount of noise to add to the IP adapter."
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_SEED,
+        description="The same seed and the same prompt given to the same version of Stable "
+        "Diffusion will output the same image every time.",
+    )
+    upscale: bool = Field(False, description="Whether to upscale the image 2x.")
+    upscale_steps: int = Field(
+        10,
+        ge=1,
+        le=100,
+        description="The number of steps to use for upscaling. Only used if upscale is true.",
+    )
+    enable_safety_checker: bool = Field(
+        True, description="If set to false, the safety checker will be disabled."
+    )
+
+
+class FaceToStickerOutput(FalModel):
+    """What face-to-sticker answers."""
+
+    images: list[Image] = Field(description="The generated images.")
+    sticker_image: Image = Field(description="The generated face sticker image.")
+    sticker_image_background_removed: Image = Field(
+        description="The generated face sticker image with the background removed."
+    )
+    seed: int = Field(description="Seed used during the inference.")
+    has_nsfw_concepts: dict[str, bool] = Field(
+        description="Whether the generated images contain NSFW concepts. "
+        "The key is the image type and the value is a boolean.",
+    )
+
+
+FACE_TO_STICKER = Endpoint(
+    id="fal-ai/face-to-sticker",
+    title="Face to Sticker",
+    category="image-to-image",
+    description="Create stickers from faces.",
+    input=FaceToStickerInput,
+    output=FaceToStickerOutput,
+    engines={"sketch": "limner.endpoints.face_to_sticker.sketch:open_engine"},
+    example={
+        "image_url": "https://storage.googleapis.com/falserverless/model_tests/face_to_sticker/elon.jpg",
+        "prompt": "a person",
+        "num_inference_steps": 20,
+        "guidance_scale": 4.5,
+        "instant_id_strength": 0.7,
+        "ip_adapter_weight": 0.2,
+        "ip_adapter_noise": 0.5,
+        "image_size": "square_hd",
+        "upscale_steps": 10,
+        "enable_safety_checker": True,
+    },
+)

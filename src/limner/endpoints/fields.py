@@ -1,0 +1,67 @@
+"""Field types that more than one endpoint uses, with fal's own names, texts and limits.
+
+Knows fal's toolkit types (wire.md 9.2); knows no endpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: fal's largest width or height of an ImageSize, in pixels.
+MAX_SIDE = 14142
+
+PresetName = Literal[
+    "square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"
+]
+
+#: Width and height in pixels of fal's named sizes.
+PRESETS: dict[str, tuple[int, int]] = {
+    "square_hd": (1024, 1024),
+    "square": (512, 512),
+    "portrait_4_3": (768, 1024),
+    "portrait_16_9": (576, 1024),
+    "landscape_4_3": (1024, 768),
+    "landscape_16_9": (1024, 576),
+}
+
+
+def order_properties(schema: dict[str, Any]) -> None:
+    """Add fal's ``x-fal-order-properties``: the fields in the order in which they are declared."""
+    schema["x-fal-order-properties"] = list(schema.get("properties", {}))
+
+
+class FalModel(BaseModel):
+    """A model whose JSON schema says its field order as fal's does; unknown fields are ignored."""
+
+    model_config = ConfigDict(json_schema_extra=order_properties, frozen=True)
+
+
+class ImageSize(FalModel):
+    """A size in pixels. A missing side is 512."""
+
+    width: int = Field(512, gt=0, le=MAX_SIDE, description="The width of the generated image.")
+    height: int = Field(512, gt=0, le=MAX_SIDE, description="The height of the generated image.")
+
+
+ImageSizeInput = Annotated[ImageSize | PresetName, Field(title="Image Size")]
+
+
+def pixels(size: ImageSize | str) -> tuple[int, int]:
+    """(width, height) in pixels of an ImageSize or a preset's name."""
+    return PRESETS[size] if isinstance(size, str) else (size.width, size.height)
+
+
+class Image(FalModel):
+    """fal's description of a picture that can be fetched."""
+
+    url: str = Field(description="The URL where the file can be downloaded from.")
+    content_type: str | None = Field(None, description="The mime type of the file.")
+    file_name: str | None = Field(
+        None,
+        description="The name of the file. It will be auto-generated if not provided.",
+    )
+    file_size: int | None = Field(None, description="The size of the file in bytes.")
+    width: int | None = Field(None, description="The width of the image in pixels.")
+    height: int | None = Field(None, description="The height of the image in pixels.")

@@ -1,0 +1,180 @@
+"""Every way in which a request can fail, as one tree.
+
+    LimnerError
+    ├── CallersFault                what was asked cannot be done as asked
+    │   ├── InputProblem            a field of the input; 422 with fal's ``detail`` entries
+    │   │   ├── FileDownloadError   file_download_error
+    │   │   ├── FileTooLarge        file_too_large
+    │   │   ├── ImageLoadError      image_load_error
+    │   │   ├── ImageTooSmall       image_too_small
+    │   │   ├── ImageTooLarge       image_too_large
+    │   │   ├── UnsupportedImageFormat  unsupported_image_format
+    │   │   ├── FaceNotFound        face_detection_error
+    │   │   └── FeatureNotSupported feature_not_supported
+    │   ├── InvalidInput            several InputProblems at once
+    │   └── Refused                 the call itself; a text ``detail`` and an ``error_type``
+    └── OurFault                    the caller did nothing wrong
+        ├── NetworkMissing          a neural network's file is absent and cannot be fetched
+        └── EngineUnavailable       no engine can draw for this endpoint here
+
+A caller's fault carries what fal's wire needs (type, field, context) and is told in full.
+Ours becomes one opaque 500: its text goes to the operator's log, never to the caller.
+
+This module knows fal's error types and nothing of HTTP servers, fields' meanings or engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+Loc = tuple[str | int, ...]
+
+#: fal's page of error types; every entry of a ``detail`` links its own section.
+DOCS_URL = "https://docs.fal.ai/errors/#"
+
+
+class LimnerError(Exception):
+    """Anything Limner raises on purpose."""
+
+
+class CallersFault(LimnerError):
+    """What was asked cannot be done as it was asked."""
+
+
+class InputProblem(CallersFault):
+    """One field of the input cannot be used.
+
+    ``loc`` is the path of the field, starting at ``body``; a stage that does not know the
+    field leaves it empty and :func:`blame` fills it in where the field is known.
+    """
+
+    type: ClassVar[str] = "value_error"
+    status: ClassVar[int] = 422
+
+    def __init__(
+        self, msg: str, *, loc: Loc = (), ctx: dict[str, Any] | None = None, input: Any = None
+    ) -> None:
+        super().__init__(msg)
+        self.msg = msg
+        self.loc = loc
+        self.ctx = ctx
+        self.input = input
+
+    def entry(self) -> dict[str, Any]:
+        """This problem as one entry of fal's ``detail`` list."""
+        entry: dict[str, Any] = {
+            "loc": list(self.loc or ("body",)),
+            "msg": self.msg,
+            "type": self.type,
+            "url": DOCS_URL + self.type,
+        }
+        if self.ctx is not None:
+            entry["ctx"] = self.ctx
+        if self.input is not None:
+            entry["input"] = self.input
+        return entry
+
+
+class FileDownloadError(InputProblem):
+    """The file behind a URL could not be fetched."""
+
+    type = "file_download_error"
+
+
+class FileTooLarge(InputProblem):
+    """The file has more bytes than the operator allows; ctx ``max_size`` in bytes."""
+
+    type = "file_too_large"
+
+
+class ImageLoadError(InputProblem):
+    """The bytes are not a picture that can be decoded."""
+
+    type = "image_load_error"
+
+
+class ImageTooSmall(InputProblem):
+    """The picture is too small; ctx ``min_height``, ``min_width`` in pixels."""
+
+    type = "image_too_small"
+
+
+class ImageTooLarge(InputProblem):
+    """The picture is too large; ctx ``max_height``, ``max_width`` in pixels."""
+
+    type = "image_too_large"
+
+
+class UnsupportedImageFormat(InputProblem):
+    """A picture, but not of a format we read; ctx ``supported_formats``."""
+
+    type = "unsupported_image_format"
+
+
+class FaceNotFound(InputProblem):
+    """No face could be found in the picture; the message says what was tried."""
+
+    type = "face_detection_error"
+
+
+class FeatureNotSupported(InputProblem):
+    """The field asks for something this engine cannot do."""
+
+    type = "feature_not_supported"
+
+
+class InvalidInput(CallersFault):
+    """Several fields of the input cannot be used; ``entries`` are fal's ``detail`` entries."""
+
+    def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
+        super().__init__("; ".join(str(entry.get("msg", "")) for entry in entries))
+        self.entries = list(entries)
+
+
+class Refused(CallersFault):
+    """The call itself is refused: unknown application, no key, too late, too many.
+
+    ``status`` is the HTTP status, ``error_type`` fal's platform error type or None,
+    ``body`` extra keys beside ``detail`` (fal's queue answers carry ``status``).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        error_type: str | None = None,
+        headers: dict[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.error_type = error_type
+        self.headers = headers or {}
+        self.body = body or {}
+
+
+class OurFault(LimnerError):
+    """The caller did nothing wrong; the operator has something to look at."""
+
+
+class NetworkMissing(OurFault):
+    """A neural network's file is not there and could not be fetched."""
+
+
+class EngineUnavailable(OurFault):
+    """No engine on this machine can draw for this endpoint."""
+
+
+@contextmanager
+def blame(*field: str | int) -> Generator[None]:
+    """Put ``body`` + ``field`` as the place of any InputProblem raised inside that has none."""
+    try:
+        yield
+    except InputProblem as problem:
+        if not problem.loc:
+            problem.loc = ("body", *field)
+        raise

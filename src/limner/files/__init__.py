@@ -1,0 +1,1 @@
+"""WHERE pictures rest: those that callers upload and those that engines make."""

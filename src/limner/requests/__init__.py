@@ -1,0 +1,1 @@
+"""WHERE requests wait: one ledger, whose rows are the whole truth."""
