@@ -25,7 +25,7 @@ $(BIN)/.client: $(BIN)/.installed
 install: $(BIN)/.installed  ## Create .venv and install Limner
 
 demo: $(BIN)/.client  ## A real sticker of a real photo through the unmodified official client
-	$(BIN)/limner pull sketch --needed-for demo
+	$(BIN)/limner pull demo
 	$(BIN)/python demo/sticker.py $(PHOTO)
 
 test: check  ## Everything: lint, types, arrows, tests

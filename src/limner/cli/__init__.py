@@ -1,0 +1,84 @@
+"""The ``limner`` command: reads the settings, builds the objects, hands them down.
+
+The only package that knows ``limner.settings``. Commands import what they need when they run, so
+that ``limner --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="limner",
+    help="fal.ai's face endpoints on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="Make, list and revoke the keys that callers use.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    worker: Annotated[bool, typer.Option(help="Keep worker processes beside the server.")] = True,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
+) -> None:
+    """Serve fal's API."""
+    from limner.cli.serve import Listen, serve as run
+
+    run(Listen(host, port, tls_cert, tls_key), with_workers=worker)
+
+
+@app.command()
+def work(
+    until_eof: Annotated[
+        bool, typer.Option(hidden=True, help="Stop when standard input closes.")
+    ] = False,
+) -> None:
+    """Draw requests from the ledger until stopped."""
+    from limner.cli.work import work as run
+
+    run(until_eof=until_eof)
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str], typer.Argument(help="Networks or groups: sketch, demo.")],
+) -> None:
+    """Fetch networks once, verified by sha256, with progress."""
+    from limner.cli.pull import pull as run
+
+    run(names)
+
+
+@keys.command("create")
+def keys_create(
+    scope: Annotated[str, typer.Option(help="api or admin.")] = "api",
+) -> None:
+    """Make a key and print it, this once."""
+    from limner.cli.keys import create
+
+    create(scope)
+
+
+@keys.command("list")
+def keys_list() -> None:
+    """Show the keys there are, without their secrets."""
+    from limner.cli.keys import show
+
+    show()
+
+
+@keys.command("revoke")
+def keys_revoke(key_id: str) -> None:
+    """Make a key useless from now on."""
+    from limner.cli.keys import revoke
+
+    revoke(key_id)

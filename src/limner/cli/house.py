@@ -1,0 +1,51 @@
+"""Where things lie under ``LIMNER_HOME``, and opening them from the settings."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import structlog
+
+from limner.files.disk import DiskStore
+from limner.requests.ledger import Ledger
+from limner.settings import Settings
+
+
+def open_home(settings: Settings) -> Path:
+    """The home folder, made for this user's eyes only if it is new."""
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return settings.home
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger in the home folder."""
+    path = open_home(settings) / "limner.db"
+    return Ledger(f"sqlite:///{path}", lease=settings.lease, retention=settings.retention)
+
+
+def open_files(settings: Settings) -> DiskStore:
+    """The file store in the home folder."""
+    return DiskStore(open_home(settings) / "files")
+
+
+def networks_folder(settings: Settings) -> Path:
+    """Where fetched networks are kept between runs."""
+    return open_home(settings) / "networks"
+
+
+def set_up_logging(settings: Settings) -> None:
+    """One line per event on standard error; nothing a caller said is ever in it."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer()
+            if sys.stderr.isatty()
+            else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,34 @@
+"""``limner keys``: the keys that callers use, stored hashed, shown once."""
+
+from __future__ import annotations
+
+import typer
+
+from limner.cli.house import open_ledger
+from limner.settings import Settings
+
+
+def create(scope: str) -> None:
+    """Make a key and print ``id:secret`` on standard output."""
+    if scope not in ("api", "admin"):
+        raise typer.BadParameter(f"The scope is api or admin, not {scope}")
+    with open_ledger(Settings()) as ledger:
+        key_id, secret = ledger.create_key(scope).result()
+    typer.echo(f"{key_id}:{secret}")
+    typer.echo("Keep it: only its hash is stored. Use it as FAL_KEY.", err=True)
+
+
+def show() -> None:
+    """Print id, scope and state of every key."""
+    with open_ledger(Settings()) as ledger:
+        for key in ledger.list_keys().result():
+            state = "revoked" if key.revoked_at else "active"
+            typer.echo(f"{key.id}  {key.scope}  {state}")
+
+
+def revoke(key_id: str) -> None:
+    """Revoke a key; exits with 1 when there is no such key."""
+    with open_ledger(Settings()) as ledger:
+        if not ledger.revoke_key(key_id).result():
+            typer.echo(f"There is no key {key_id}", err=True)
+            raise typer.Exit(1)

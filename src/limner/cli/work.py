@@ -1,0 +1,54 @@
+"""``limner work``: one worker process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from limner.cli.house import networks_folder, open_files, open_ledger, set_up_logging
+from limner.endpoints import ENDPOINTS
+from limner.endpoints.base import Endpoint, Workshop
+from limner.settings import Settings
+from limner.stages.fetch import Door
+from limner.worker.engines import Engines
+from limner.worker.pictures import own_file_reader
+from limner.worker.loop import Worker, WorkerParts
+
+
+def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
+    """Build a worker from the settings and run it until SIGTERM, SIGINT or the end of stdin."""
+    settings = Settings()
+    set_up_logging(settings)
+    files = open_files(settings)
+    workshop = Workshop(
+        networks=networks_folder(settings),
+        index_url=settings.index_url or None,
+        threads=settings.threads,
+    )
+    with open_ledger(settings) as ledger:
+        worker = Worker(
+            WorkerParts(
+                ledger=ledger,
+                files=files,
+                door=Door(
+                    allow_private=settings.allow_private_urls,
+                    max_bytes=settings.max_download_bytes,
+                    timeout=settings.download_timeout,
+                    own_file=own_file_reader(files),
+                ),
+                engines=Engines(endpoints, settings.engine, workshop),
+                slots=settings.slots,
+                lease=settings.lease,
+                retention=settings.retention,
+            )
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+        if until_eof:
+            # The server holds the other end: when it dies, however it dies, so do we.
+            threading.Thread(
+                target=lambda: (sys.stdin.buffer.read(), worker.stop()), daemon=True
+            ).start()
+        worker.run()

@@ -1,0 +1,86 @@
+"""From JSON to an endpoint's validated input, with fal's ``detail`` entries when it will not do.
+
+Knows pydantic's errors and fal's; knows no particular endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from limner.errors import DOCS_URL, InvalidInput
+
+Model = TypeVar("Model", bound=BaseModel)
+
+#: Longer inputs are not echoed in an error: they are pictures, and the caller has them.
+ECHO_LIMIT = 200
+
+#: What pydantic says of the branches of a union that the caller plainly did not mean.
+_WRONG_BRANCH = {
+    "object": {"literal_error", "string_type"},
+    "other": {"model_type", "model_attributes_type", "dict_type"},
+}
+
+
+def accept(model: type[Model], raw: Any) -> Model:
+    """``raw`` (decoded JSON, or a query's strings) as a ``model``.
+
+    Raises InvalidInput with one entry per wrong field; ``loc`` starts at ``body`` and ends at
+    the field, also inside unions, because ``@fal-ai/client`` looks fields up by the last element.
+    """
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    raise InvalidInput([_entry(detail, raw) for detail in _meant(details, raw)]) from None
+
+
+def _meant(details: list[ErrorDetails], raw: Any) -> list[ErrorDetails]:
+    """Drop, for every field, the complaints of union branches that the caller did not mean."""
+    kept: list[ErrorDetails] = []
+    for detail in details:
+        field = detail["loc"][0] if detail["loc"] else None
+        siblings = [other for other in details if other["loc"][:1] == detail["loc"][:1]]
+        value = cast("Mapping[Any, Any]", raw).get(field) if isinstance(raw, Mapping) else None
+        wrong = _WRONG_BRANCH["object" if isinstance(value, Mapping) else "other"]
+        if detail["type"] in wrong and any(other["type"] not in wrong for other in siblings):
+            continue
+        kept.append(detail)
+    return kept
+
+
+def _place(detail: ErrorDetails, raw: Any) -> list[str | int]:
+    """pydantic's loc without the names of union branches, which are no part of the input."""
+    place: list[str | int] = []
+    here: Any = raw
+    last = len(detail["loc"]) - 1
+    for index, key in enumerate(detail["loc"]):
+        if isinstance(here, Mapping) and key in here:
+            here = cast("Mapping[Any, Any]", here)[key]
+            place.append(key)
+        elif detail["type"] == "missing" and index == last:
+            place.append(key)
+    return place
+
+
+def _entry(detail: ErrorDetails, raw: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "loc": ["body", *_place(detail, raw)],
+        "msg": detail["msg"],
+        "type": detail["type"],
+        "url": DOCS_URL + detail["type"],
+    }
+    if "ctx" in detail:
+        # A context may hold an exception object, which JSON cannot say.
+        entry["ctx"] = {
+            key: value if isinstance(value, int | float | str | bool) else str(value)
+            for key, value in detail["ctx"].items()
+        }
+    value = detail.get("input")
+    short_text = isinstance(value, str) and len(value) <= ECHO_LIMIT
+    if short_text or isinstance(value, int | float | bool):
+        entry["input"] = value
+    return entry

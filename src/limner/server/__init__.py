@@ -1,0 +1,1 @@
+"""fal's API and nothing else. Never imports a network's runtime."""

@@ -1,0 +1,145 @@
+"""Puts the server together from parts that it is handed. Reads no settings, opens no database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from limner import __version__
+from limner.endpoints.base import Endpoint
+from limner.files.store import FileStore
+from limner.requests.ledger import Ledger
+from limner.server import problems
+from limner.server.hosts import Hosts
+from limner.server.intake import Intake
+from limner.server.keys import Gate
+from limner.server.openapi import documents_router
+from limner.server.queue import Queue, queue_router
+from limner.server.run import Run, run_router
+from limner.server.signing import Signer, jwks_router
+from limner.server.storage import StorageLimits, UploadAccess, storage_router
+from limner.server.sweep import sweep_forever
+from limner.server.tokens import tokens_router
+from limner.server.watch import Watch
+from limner.server.webhooks import Post, Webhooks
+
+#: Pages of this very machine; with no key needed, no other site may use a visitor's Limner.
+LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+
+
+@dataclass(frozen=True)
+class ServerParts:
+    """Everything the server needs, already open."""
+
+    ledger: Ledger
+    files: FileStore
+    endpoints: Sequence[Endpoint]
+    post: Post
+    storage: StorageLimits
+    max_body_bytes: int
+    #: Everybody may call as long as no key exists: only for a server bound to loopback.
+    open_without_keys: bool
+    public_url: str = ""
+    #: May this server start requests: are workers alive?
+    ready: Callable[[], bool] = field(default=lambda: True)
+
+
+def create_app(parts: ServerParts) -> FastAPI:
+    """fal's API over ``parts``."""
+    signer = Signer(parts.ledger.secret("webhook signing key").result())
+    token_key = parts.ledger.secret("token key").result()
+    upload_key = parts.ledger.secret("upload key").result()
+    gate = Gate(parts.ledger, token_key, open_without_keys=parts.open_without_keys)
+    intake = Intake(parts.ledger, parts.endpoints, gate, parts.max_body_bytes)
+
+    watch = Watch()
+    webhooks = Webhooks(parts.ledger, signer, parts.post, watch)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch.attach()
+        with parts.ledger.hear(watch.heard):
+            tasks = [
+                asyncio.create_task(webhooks.deliver_forever()),
+                asyncio.create_task(sweep_forever(parts.ledger, parts.files)),
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+    app = FastAPI(
+        title="Limner",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
+    )
+    problems.install(app)
+    _own_routes(app, parts)
+    app.include_router(tokens_router(gate, parts.max_body_bytes))
+    app.include_router(jwks_router(signer))
+    app.include_router(documents_router(parts.endpoints))
+    access = UploadAccess(upload_key, required=not parts.open_without_keys)
+
+
+    async def keyed(request: Request) -> None:
+        # Files themselves are public by their unguessable names; making them is not.
+        if request.scope["path"].startswith("/@rest/"):
+            await gate.caller(request)
+
+    app.include_router(
+        storage_router(parts.files, access, parts.storage), dependencies=[Depends(keyed)]
+    )
+    app.include_router(queue_router(Queue(intake, watch)))
+    app.include_router(run_router(Run(intake, watch)))
+    return app
+
+
+def _cors(parts: ServerParts) -> Middleware:
+    """Browsers may call from anywhere once a key is needed, and from this machine before."""
+    everywhere: dict[str, object] = (
+        {"allow_origin_regex": LOCAL_ORIGINS}
+        if parts.open_without_keys
+        else {"allow_origins": ["*"]}
+    )
+    return Middleware(
+        CORSMiddleware,
+        allow_methods=["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"],
+        allow_headers=["*"],
+        expose_headers=["x-fal-request-id", "x-fal-request-timeout-type", "etag", "x-limner-engine"],
+        **everywhere,
+    )
+
+
+def _own_routes(app: FastAPI, parts: ServerParts) -> None:
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """Alive: says nothing of workers or models."""
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        """Able to draw: a worker is alive."""
+        up = parts.ready()
+        return JSONResponse({"status": "ready" if up else "starting"}, 200 if up else 503)
+
+    @app.get("/")
+    async def home() -> dict[str, object]:
+        """What this is, for a person who opens the address."""
+        return {
+            "name": "Limner",
+            "version": __version__,
+            "endpoints": [endpoint.id for endpoint in parts.endpoints],
+        }

@@ -1,0 +1,86 @@
+"""``fal.run``: the caller waits on the line, for the result or for its steps (wire.md 3.6, 3.7).
+
+The same ledger and the same worker as the queue; hanging up cancels. Knows no engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi import Request as HttpRequest
+from fastapi.responses import Response
+
+from limner.errors import Refused
+from limner.requests.request import Request
+from limner.server.events import event_stream
+from limner.server.intake import Intake
+from limner.server.queue import outcome_response
+from limner.server.watch import Watch
+
+
+class Run:
+    """Direct calls for one ledger."""
+
+    def __init__(self, intake: Intake, watch: Watch) -> None:
+        self._intake = intake
+        self._ledger = intake.ledger
+        self._watch = watch
+
+    async def call(self, call: HttpRequest, app: str) -> Response:
+        """The bare output, or the error, when it is there."""
+        if app.endswith("/stream"):
+            return await self._stream(call, app.removesuffix("/stream"))
+        request = await self._intake.run(call, self._intake.resolve(app))
+        with self._watch.listen(f"done:{request.id}") as heard:
+            while True:
+                current = await self._current(request.id)
+                if current.outcome is not None:
+                    return outcome_response(current)
+                if await call.is_disconnected():
+                    await asyncio.wrap_future(self._ledger.cancel(request.id))
+                    raise Refused(499, "Client disconnected", error_type="client_disconnected")
+                await heard.next()
+
+    async def _stream(self, call: HttpRequest, app: str) -> Response:
+        """One event per step, the last the full result."""
+        request = await self._intake.run(call, self._intake.resolve(app))
+        return event_stream(self._steps(request), request.id)
+
+    async def _steps(self, request: Request) -> AsyncIterator[Any]:
+        seen = -1
+        try:
+            with self._watch.listen(f"step:{request.id}", f"done:{request.id}") as heard:
+                while True:
+                    current = await self._current(request.id)
+                    lines = await asyncio.wrap_future(self._ledger.logs(request.id, after=seen))
+                    for line in lines:
+                        seen = line.seq
+                        yield {
+                            "request_id": request.id,
+                            "message": line.message,
+                            "level": line.level,
+                            "progress": line.progress,
+                        }
+                    if current.outcome is not None:
+                        yield current.outcome.body
+                        return
+                    await heard.next()
+        finally:
+            # Also when the caller hung up; a request that is done stays as it is.
+            await asyncio.shield(asyncio.wrap_future(self._ledger.cancel(request.id)))
+
+    async def _current(self, request_id: str) -> Request:
+        request = await asyncio.wrap_future(self._ledger.get(request_id))
+        if request is None:
+            raise Refused(404, "Request not found", body={"status": "NOT_FOUND"})
+        return request
+
+
+def run_router(run: Run) -> APIRouter:
+    """Every path that nobody else claimed is a run."""
+    router = APIRouter()
+    router.add_api_route("/@run/{app:path}", run.call, methods=["POST", "GET"])
+    return router

@@ -1,0 +1,40 @@
+"""Forgetting in time: what the ledger and the file store no longer may keep goes, and ends leases.
+
+Runs beside the server so that it happens without anybody asking. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from limner.errors import whereabouts
+from limner.files.store import FileStore
+from limner.requests.ledger import Ledger
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between looks for lost workers and for starts that came too late.
+REAP_EVERY = 0.5
+
+#: Every how many looks expired payloads and files are swept.
+EXPIRE_EVERY = 20
+
+
+async def sweep_forever(ledger: Ledger, files: FileStore) -> None:
+    """Reap and expire until cancelled; a failed round is logged and the next one tried."""
+    rounds = 0
+    while True:
+        try:
+            await asyncio.wrap_future(ledger.reap())
+            if rounds % EXPIRE_EVERY == 0:
+                now = time.time()
+                for name in await asyncio.wrap_future(ledger.expire(now)):
+                    await asyncio.to_thread(files.delete, name)
+                await asyncio.to_thread(files.expire, now)
+        except Exception as fault:  # noqa: BLE001 - a sweep that stops keeps faces for ever
+            log.error("sweep_failed", fault=whereabouts(fault))
+        rounds += 1
+        await asyncio.sleep(REAP_EVERY)

@@ -1,0 +1,67 @@
+"""Waiting for something to happen to a request, without asking again and again.
+
+The ledger's bell says from any process that something changed; here it wakes the coroutines that
+wait for it. Knows topics; knows no request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+#: Without a bell (sockets forbidden, another machine) this is how often a waiter looks, seconds.
+FALLBACK = 0.5
+
+
+class Watch:
+    """Wakes waiting coroutines by topic, on the one event loop that it was attached to."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def attach(self) -> None:
+        """Wake waiters on the running event loop from now on."""
+        self._loop = asyncio.get_running_loop()
+
+    def heard(self, topic: str) -> None:
+        """The bell rang; called from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake, topic)
+
+    def _wake(self, topic: str) -> None:
+        for event in self._waiting.get(topic, ()):
+            event.set()
+
+    def listen(self, *topics: str) -> Listening:
+        """Start hearing ``topics`` now, so that nothing between a look and a wait is missed."""
+        return Listening(self._waiting, topics)
+
+
+class Listening:
+    """Hears some topics while the ``with`` block lasts."""
+
+    def __init__(self, waiting: dict[str, set[asyncio.Event]], topics: tuple[str, ...]) -> None:
+        self._waiting = waiting
+        self._topics = topics
+        self._event = asyncio.Event()
+
+    def __enter__(self) -> Listening:
+        for topic in self._topics:
+            self._waiting[topic].add(self._event)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for topic in self._topics:
+            self._waiting[topic].discard(self._event)
+            if not self._waiting[topic]:
+                del self._waiting[topic]
+
+    async def next(self) -> None:
+        """Return when a topic was heard since the last call, or it is time to look anyway."""
+        try:
+            async with asyncio.timeout(FALLBACK):
+                await self._event.wait()
+        except TimeoutError:
+            pass
+        self._event.clear()

@@ -1,0 +1,1 @@
+"""The sketch engine: small real networks from ordinary packages; no torch."""

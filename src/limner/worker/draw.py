@@ -1,0 +1,109 @@
+"""One request, from its input to its one outcome.
+
+Steps become log lines and progress; a step's answer says whether to go on. Faults become the
+outcome that fal's caller would see: theirs in full, ours as one opaque 500.
+Knows engines and the ledger; knows no queue order and no process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from limner.endpoints.accept import accept
+from limner.endpoints.base import Step
+from limner.errors import OUR_FAULT, Answer, CallersFault, whereabouts
+from limner.requests.ledger import Ledger, Standing
+from limner.requests.request import Outcome, Request
+from limner.worker.engines import Engines
+from limner.worker.pictures import RequestPictures
+
+log = structlog.get_logger(__name__)
+
+
+class Stopped(Exception):
+    """The work was given up: cancelled, lost to another worker, or this worker is stopping."""
+
+    def __init__(self, standing: Standing | None) -> None:
+        super().__init__(standing)
+        #: None: this worker is stopping and the request goes back to the queue.
+        self.standing = standing
+
+
+#: What a caller reads who cancelled (wire.md 3.4).
+CANCELLED = Outcome(
+    http_status=499,
+    body={"detail": "Request was cancelled", "error_type": "client_cancelled"},
+    headers={"x-fal-error-type": "client_cancelled"},
+    error="Request was cancelled",
+    error_type="client_cancelled",
+)
+
+
+def outcome_of(answer: Answer) -> Outcome:
+    """A fault's answer as the outcome of a request."""
+    return Outcome(
+        http_status=answer.status,
+        body=answer.body,
+        headers=answer.headers,
+        error=f"Invalid status code: {answer.status}",
+        error_type=answer.body.get("error_type"),
+    )
+
+
+def draw(
+    request: Request,
+    engines: Engines,
+    pictures: RequestPictures,
+    ledger: Ledger,
+    standing: Callable[[], Standing | None],
+) -> Outcome:
+    """Run the engine to its end and answer with the outcome.
+
+    ``standing`` is asked after every step besides the ledger: what the heartbeat last heard, or
+    None when this worker is stopping. Raises Stopped when the work is not to be finished.
+    """
+    try:
+        endpoint = engines.endpoints[request.submission.endpoint]
+        opened = engines.engine(endpoint.id)
+        given = accept(endpoint.input, request.submission.input)
+        started = Step(f"Drawn by the {opened.name} engine", 0.0)
+        _tell(request, started, opened.name, ledger, standing)
+        steps = opened.engine.draw(given, pictures)
+        try:
+            while True:
+                _tell(request, next(steps), opened.name, ledger, standing)
+        except StopIteration as end:
+            body = end.value.model_dump(mode="json", exclude_unset=True)
+        finally:
+            steps.close()
+    except CallersFault as fault:
+        return outcome_of(fault.answer())
+    except Stopped:
+        raise
+    except Exception as fault:  # noqa: BLE001 - the boundary that reports
+        log.error("request_failed", request_id=request.id, fault=whereabouts(fault))
+        return outcome_of(OUR_FAULT)
+    return Outcome(http_status=200, body=body, files=tuple(pictures.published))
+
+
+def _tell(
+    request: Request,
+    step: Step,
+    engine: str,
+    ledger: Ledger,
+    standing: Callable[[], Standing | None],
+) -> None:
+    """Write a step to the ledger and stop if nobody wants the next one."""
+    told = ledger.step(
+        request.id,
+        request.attempt,
+        step.message,
+        level=step.level,
+        progress=step.progress,
+        engine=engine,
+    ).result()
+    for verdict in (told, standing()):
+        if verdict is not Standing.ON:
+            raise Stopped(verdict)

@@ -1,0 +1,82 @@
+"""Which engine draws for an endpoint on this machine, and opening it once.
+
+Engines are named as ``module:function`` so that nothing heavy is imported before it is needed.
+Knows the endpoints' engine tables; knows no engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from limner.endpoints.base import Endpoint, Engine, Workshop
+from limner.errors import EngineUnavailable
+
+#: From the best to the one that runs everywhere.
+PREFERENCE = ("diffusion", "sketch")
+
+#: What an engine needs installed besides Limner itself.
+NEEDS = {"diffusion": ("torch", "diffusers"), "sketch": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engine taken for an endpoint, and why."""
+
+    name: str
+    target: str
+    why: str
+
+
+def choose(endpoint: Endpoint, wanted: str) -> Choice:
+    """The engine for ``endpoint``; ``wanted`` is an engine's name or ``auto``.
+
+    Raises EngineUnavailable when the wanted one is not there, or none is.
+    """
+    names: Sequence[str] = PREFERENCE if wanted == "auto" else (wanted,)
+    missing: list[str] = []
+    for name in names:
+        if name not in endpoint.engines:
+            missing.append(f"{name}: not built for {endpoint.id}")
+            continue
+        absent = [package for package in NEEDS[name] if importlib.util.find_spec(package) is None]
+        if absent:
+            missing.append(f"{name}: {', '.join(absent)} not installed")
+            continue
+        why = "; ".join(missing) or ("asked for" if wanted != "auto" else "the best there is")
+        return Choice(name, endpoint.engines[name], why)
+    raise EngineUnavailable(f"No engine for {endpoint.id}: {'; '.join(missing)}")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEngine:
+    """An engine ready to draw, and its name for the caller."""
+
+    name: str
+    engine: Engine
+
+
+class Engines:
+    """Opens each endpoint's engine when it is first needed, once."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], wanted: str, workshop: Workshop) -> None:
+        self.endpoints = {endpoint.id: endpoint for endpoint in endpoints}
+        self._wanted = wanted
+        self._workshop = workshop
+        self._open: dict[str, OpenEngine] = {}
+        self._lock = threading.Lock()
+
+    def engine(self, endpoint_id: str) -> OpenEngine:
+        """The engine of an endpoint. Raises EngineUnavailable, NetworkMissing."""
+        with self._lock:
+            if endpoint_id not in self._open:
+                choice = choose(self.endpoints[endpoint_id], self._wanted)
+                module, _, function = choice.target.partition(":")
+                open_engine = getattr(importlib.import_module(module), function)
+                engine = cast("Engine", open_engine(self._workshop))
+                self._open[endpoint_id] = OpenEngine(choice.name, engine)
+            return self._open[endpoint_id]

@@ -1,0 +1,181 @@
+"""A worker's life: claim, draw several at once, keep the leases, stop without losing anything.
+
+Knows the ledger and the files; knows no HTTP and no engine.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from dataclasses import dataclass
+
+import structlog
+
+from limner.errors import OUR_FAULT, whereabouts
+from limner.files.store import FileStore
+from limner.requests.ledger import Ledger, Standing
+from limner.requests.request import Outcome, Request
+from limner.stages.fetch import Door
+from limner.worker.draw import CANCELLED, Stopped, draw, outcome_of
+from limner.worker.engines import Engines
+from limner.worker.pictures import RequestPictures
+
+log = structlog.get_logger(__name__)
+
+#: Without a bell, this is how often a worker looks for work, seconds.
+FALLBACK = 0.5
+
+#: Seconds that running requests get to finish when the worker is told to stop.
+GRACE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """Everything a worker needs, already open."""
+
+    ledger: Ledger
+    files: FileStore
+    door: Door
+    engines: Engines
+    #: Requests drawn at once.
+    slots: int
+    #: Seconds a lease lasts; it is renewed three times as often.
+    lease: float
+    #: Seconds a picture is kept.
+    retention: float
+
+
+class Worker:
+    """Draws requests until told to stop."""
+
+    def __init__(self, parts: WorkerParts) -> None:
+        self._parts = parts
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._held: dict[str, tuple[Request, Standing | None]] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Claim no more; finish or give back what is held. Safe in a signal handler."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self) -> None:
+        """Work until :meth:`stop`."""
+        parts = self._parts
+        heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        heart.start()
+        with (
+            parts.ledger.hear(self._heard),
+            ThreadPoolExecutor(parts.slots, thread_name_prefix="draw") as pool,
+        ):
+            running: set[Future[None]] = set()
+            while not self._stop.is_set():
+                running = {future for future in running if not future.done()}
+                claimed = self._claim(parts.slots - len(running))
+                running |= {pool.submit(self._draw, request) for request in claimed}
+                if not claimed:
+                    self._wake.wait(FALLBACK)
+                    self._wake.clear()
+            wait_for(running, timeout=GRACE)
+            self._give_up()
+        heart.join()
+
+    def _heard(self, topic: str) -> None:
+        if topic == "queued":
+            self._wake.set()
+        elif topic.startswith("cancel:"):
+            self._mark(topic.partition(":")[2], Standing.CANCEL)
+
+    def _claim(self, free: int) -> list[Request]:
+        if free <= 0:
+            return []
+        try:
+            claimed = self._parts.ledger.claim(
+                self.name, list(self._parts.engines.endpoints), free
+            ).result()
+        except Exception as fault:  # noqa: BLE001 - a database in trouble; look again
+            log.error("claim_failed", fault=whereabouts(fault))
+            time.sleep(FALLBACK)
+            return []
+        with self._lock:
+            for request in claimed:
+                self._held[request.id] = (request, Standing.ON)
+        return claimed
+
+    def _draw(self, request: Request) -> None:
+        parts = self._parts
+        pictures = RequestPictures(request.submission, parts.door, parts.files, parts.retention)
+        outcome: Outcome | None = None
+        try:
+            outcome = draw(
+                request, parts.engines, pictures, parts.ledger, self._standing_of(request.id)
+            )
+        except Stopped as stopped:
+            outcome = CANCELLED if stopped.standing is Standing.CANCEL else None
+            if stopped.standing is None:
+                parts.ledger.release(request.id, request.attempt).result()
+        except Exception as fault:  # noqa: BLE001 - the ledger itself failed; say so and go on
+            log.error("draw_failed", request_id=request.id, fault=whereabouts(fault))
+            outcome = outcome_of(OUR_FAULT)
+        finally:
+            self._finish(request, outcome, pictures)
+
+    def _finish(
+        self, request: Request, outcome: Outcome | None, pictures: RequestPictures
+    ) -> None:
+        kept = False
+        try:
+            if outcome is not None:
+                done = self._parts.ledger.finish(request.id, request.attempt, outcome).result()
+                kept = done and bool(outcome.files)
+                log.info("request_done", request_id=request.id, status=outcome.http_status)
+        finally:
+            if not kept:
+                pictures.discard()
+            with self._lock:
+                self._held.pop(request.id, None)
+            self._wake.set()
+
+    def _standing_of(self, request_id: str) -> Callable[[], Standing | None]:
+        def standing() -> Standing | None:
+            with self._lock:
+                held = self._held.get(request_id)
+            return held[1] if held else Standing.LOST
+
+        return standing
+
+    def _mark(self, request_id: str, standing: Standing | None) -> None:
+        with self._lock:
+            if request_id in self._held:
+                self._held[request_id] = (self._held[request_id][0], standing)
+
+    def _give_up(self) -> None:
+        """Tell what still runs to stop at its next step; it goes back to the queue's head."""
+        with self._lock:
+            for request_id, (request, _) in self._held.items():
+                self._held[request_id] = (request, None)
+
+    def _beat(self) -> None:
+        """Renew the leases of everything held, and hear what became of it."""
+        while not self._stop.wait(self._parts.lease / 3) or self._held:
+            with self._lock:
+                held = [(request.id, request.attempt) for request, _ in self._held.values()]
+            if not held:
+                continue
+            try:
+                standings = self._parts.ledger.heartbeat(self.name, held).result()
+            except Exception as fault:  # noqa: BLE001 - a database in trouble; beat again
+                log.error("heartbeat_failed", fault=whereabouts(fault))
+                continue
+            for request_id, standing in standings.items():
+                if standing is not Standing.ON:
+                    self._mark(request_id, standing)
+            if self._stop.is_set():
+                time.sleep(FALLBACK)

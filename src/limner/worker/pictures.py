@@ -1,0 +1,74 @@
+"""How one request's engine reads pictures and hands over those it made.
+
+Knows the safe door and the file store; knows no engine.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from limner.endpoints.fields import Image
+from limner.files.store import FileStore
+from limner.requests.request import Submission
+from limner.stages.fetch import Door
+
+OWN_FILE = re.compile(r"/files/([A-Za-z0-9._-]+)$")
+
+
+def own_file_reader(files: FileStore) -> Callable[[str], bytes | None]:
+    """What the safe door asks first: the bytes of a URL that names a file of this server.
+
+    A name is unguessable, so whoever says one that the store knows means that file, by whatever
+    host name or prefix the URL reached the caller.
+    """
+
+    def read(url: str) -> bytes | None:
+        match = OWN_FILE.search(urlsplit(url).path)
+        return files.read(match[1]) if match else None
+
+    return read
+
+
+class RequestPictures:
+    """The Pictures of one request; remembers what it kept, so that it can be thrown away."""
+
+    def __init__(
+        self, submission: Submission, door: Door, files: FileStore, retention: float
+    ) -> None:
+        """``retention``: seconds a picture is kept when the caller did not say."""
+        self._submission = submission
+        self._door = door
+        self._files = files
+        self._life = submission.file_lifetime or retention
+        self.published: list[str] = []
+
+    def read(self, url: str) -> bytes:
+        """The bytes behind ``url``. Raises FileDownloadError, FileTooLarge."""
+        return self._door.read(url)
+
+    def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
+        """Keep a picture; its content type has PIL's case, as fal's has (``image/PNG``)."""
+        stored = self._files.save(
+            encoded,
+            content_type=f"image/{format}",
+            file_name=f".{format.lower()}",
+            expires_at=time.time() + self._life,
+        )
+        self.published.append(stored.name)
+        return Image(
+            url=f"{self._submission.files_base}/files/{stored.name}",
+            content_type=f"image/{format}",
+            file_name=stored.name,
+            file_size=stored.size,
+            width=width,
+            height=height,
+        )
+
+    def discard(self) -> None:
+        """Throw away what was published: nobody will ever be told of it."""
+        for name in self.published:
+            self._files.delete(name)
+        self.published.clear()

@@ -1,0 +1,107 @@
+// fal's own JavaScript client, unmodified, on one road to a Limner; prints one JSON document.
+// node client.mjs BASE ROAD FUNCTION ARGUMENTS
+import { fal, ApiError, ValidationError } from "@fal-ai/client";
+import { createPublicKey, createHash, verify } from "node:crypto";
+
+const [base, road, name, args] = process.argv.slice(2);
+
+// A real fal address → the same place under our own name (wire.md 1.4, G and H).
+const ours = (url) => url.replace(/^https?:\/\/([a-z0-9.]+\.)?fal\.(run|ai|media)/, (found) => `${base}/${found.replace(/^https?:\/\//, "")}`);
+
+const roads = {
+  proxy: { proxyUrl: { url: `${base}/api/fal/proxy`, when: "always" } },
+  fetch: { fetch: (url, init) => fetch(ours(String(url)), init) },
+  middleware: { requestMiddleware: async (request) => ({ ...request, url: ours(request.url) }) },
+};
+fal.config({ credentials: "any:key", ...roads[road] });
+
+const failure = (error) => ({
+  failed: true,
+  api: error instanceof ApiError,
+  validation: error instanceof ValidationError,
+  status: error.status,
+  message: error.message,
+  body: error.body,
+  requestId: error.requestId,
+});
+const attempt = (promise) => promise.catch(failure);
+
+const functions = {
+  async subscribe(id, input, options = {}) {
+    const updates = [];
+    const result = await attempt(
+      fal.subscribe(id, { input, logs: true, pollInterval: 50, ...options, onQueueUpdate: (u) => updates.push(u) }),
+    );
+    return { result, updates };
+  },
+  async queue(id, input) {
+    const submitted = await fal.queue.submit(id, { input });
+    const requestId = submitted.request_id;
+    const early = await attempt(fal.queue.result(id, { requestId }));
+    let status = await fal.queue.status(id, { requestId, logs: true });
+    while (status.status !== "COMPLETED") {
+      await new Promise((wake) => setTimeout(wake, 50));
+      status = await fal.queue.status(id, { requestId, logs: true });
+    }
+    const result = await attempt(fal.queue.result(id, { requestId }));
+    return { submitted, early, status, result };
+  },
+  async cancel(id, input) {
+    const { request_id: requestId } = await fal.queue.submit(id, { input });
+    await fal.queue.cancel(id, { requestId });
+    let status;
+    do {
+      await new Promise((wake) => setTimeout(wake, 50));
+      status = await fal.queue.status(id, { requestId });
+    } while (status.status !== "COMPLETED");
+    const result = await attempt(fal.queue.result(id, { requestId }));
+    const again = await attempt(fal.queue.cancel(id, { requestId }));
+    return { status, result, again };
+  },
+  async run(id, input) {
+    return attempt(fal.run(id, { input }));
+  },
+  async stream(id, input) {
+    const stream = await fal.stream(id, { input });
+    const events = [];
+    for await (const event of stream) events.push(event);
+    return { events, done: await stream.done() };
+  },
+  async streamStatus(id, input) {
+    const { request_id: requestId } = await fal.queue.submit(id, { input });
+    const stream = await fal.queue.streamStatus(id, { requestId, logs: true });
+    const events = [];
+    for await (const event of stream) events.push(event);
+    return { events, done: await stream.done() };
+  },
+  async upload(text, type) {
+    const url = await fal.storage.upload(new File([text], "hello.txt", { type }));
+    const answer = await fetch(url);
+    return { url, text: await answer.text(), type: answer.headers.get("content-type") };
+  },
+  async uploadLarge(mebibytes) {
+    const bytes = new Uint8Array(mebibytes * 1024 * 1024).map((_, i) => (i >> 12) % 251);
+    const url = await fal.storage.upload(new Blob([bytes], { type: "application/octet-stream" }));
+    const back = new Uint8Array(await (await fetch(url)).arrayBuffer());
+    return { url, same: back.length === bytes.length && back.every((byte, i) => byte === bytes[i]) };
+  },
+  async autoUpload(id, input, text) {
+    return attempt(fal.run(id, { input: { ...input, picture: new Blob([text], { type: "image/png" }) } }));
+  },
+  // fal's published recipe for checking a webhook, against a given JWKS address.
+  async verifyWebhook(jwksUrl, headers, body) {
+    const { keys } = await (await fetch(jwksUrl)).json();
+    const message = [
+      headers["x-fal-webhook-request-id"],
+      headers["x-fal-webhook-user-id"],
+      headers["x-fal-webhook-timestamp"],
+      createHash("sha256").update(body).digest("hex"),
+    ].join("\n");
+    const signature = Buffer.from(headers["x-fal-webhook-signature"], "hex");
+    const good = (key) => verify(null, Buffer.from(message), createPublicKey({ key, format: "jwk" }), signature);
+    return keys.some(good);
+  },
+};
+
+console.log(JSON.stringify(await functions[name](...JSON.parse(args))));
+process.exit(0);

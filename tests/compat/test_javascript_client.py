@@ -1,0 +1,104 @@
+"""`@fal-ai/client` 1.10.1, unmodified, in Node against a real server (wire.md 2.2, 3, 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+METRONOME = "limner/metronome"
+Node = Callable[..., Any]
+roads = pytest.mark.parametrize("road", ["proxy", "fetch", "middleware"])
+
+
+@roads
+def test_subscribe_by_polling(node: Node, road: str) -> None:
+    told = node("subscribe", METRONOME, {"steps": 4, "pause": 0.1}, road=road)
+    assert told["result"]["data"]["steps"] == 4
+    # wire.md 0.8: requestId is read from the x-fal-request-id header.
+    assert told["result"]["requestId"] == told["updates"][0]["request_id"]
+    assert told["updates"][-1]["status"] == "COMPLETED"
+    assert told["updates"][-1]["logs"][-1]["message"] == "step 4 of 4"
+
+
+@roads
+def test_subscribe_by_streaming(node: Node, road: str) -> None:
+    told = node(
+        "subscribe", METRONOME, {"steps": 4, "pause": 0.1}, {"mode": "streaming"}, road=road
+    )
+    assert told["result"]["data"]["steps"] == 4
+    assert told["updates"][-1]["status"] == "COMPLETED"
+
+
+@roads
+def test_submit_status_result(node: Node, road: str) -> None:
+    told = node("queue", METRONOME, {"steps": 2, "pause": 0.2}, road=road)
+    # wire.md 3.4: a result that is not there yet is a 400.
+    assert (told["early"]["status"], told["early"]["api"]) == (400, True)
+    assert told["result"]["data"]["steps"] == 2
+    assert told["submitted"]["status"] == "IN_QUEUE"
+
+
+@roads
+def test_cancel(node: Node, road: str) -> None:
+    told = node("cancel", METRONOME, {"steps": 500, "pause": 0.05}, road=road)
+    assert told["status"]["status"] == "COMPLETED"
+    assert told["result"]["status"] == 499
+    # wire.md 3.5: too late to cancel is a 400.
+    assert told["again"]["status"] == 400
+
+
+@roads
+def test_run(node: Node, road: str) -> None:
+    told = node("run", METRONOME, {"steps": 2}, road=road)
+    assert told["data"]["steps"] == 2
+    assert told["requestId"]
+
+
+@roads
+def test_stream(node: Node, road: str) -> None:
+    told = node("stream", METRONOME, {"steps": 3, "pause": 0.05}, road=road)
+    assert [event.get("message") for event in told["events"]][1:4] == [
+        f"step {n} of 3" for n in (1, 2, 3)
+    ]
+    assert told["done"]["steps"] == 3
+
+
+def test_the_status_stream_ends_with_completed_and_sends_each_log_line_once(node: Node) -> None:
+    told = node("streamStatus", METRONOME, {"steps": 3, "pause": 0.1})
+    assert told["events"][-1]["status"] == told["done"]["status"] == "COMPLETED"
+    lines = [entry["message"] for event in told["events"] for entry in event["logs"] or []]
+    # wire.md 3.3: stream events carry only what is new.
+    assert [line for line in lines if line.startswith("step")] == [
+        f"step {n} of 3" for n in (1, 2, 3)
+    ]
+
+
+@roads
+def test_upload_small(node: Node, road: str) -> None:
+    told = node("upload", "hello", "text/plain", road=road)
+    assert told["text"] == "hello"
+    assert told["type"].startswith("text/plain")
+
+
+def test_upload_over_90_mib_goes_in_parts(node: Node) -> None:
+    assert node("uploadLarge", 91)["same"]
+
+
+def test_a_blob_in_the_input_is_uploaded_first(node: Node) -> None:
+    assert node("autoUpload", METRONOME, {"steps": 1}, "12345")["data"]["read"] == 5
+
+
+def test_wrong_input_is_a_validation_error(node: Node) -> None:
+    told = node("subscribe", METRONOME, {"steps": "many"})["result"]
+    assert (told["validation"], told["status"]) == (True, 422)
+    assert told["body"]["detail"][0]["loc"] == ["body", "steps"]
+
+
+def test_an_unknown_application_is_not_found(node: Node) -> None:
+    told = node("run", "fal-ai/nothing-here", {})
+    assert (told["status"], told["body"]) == (
+        404,
+        {"detail": 'Application "nothing-here" not found'},
+    )

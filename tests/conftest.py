@@ -1,0 +1,36 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig.process import ROOT, Server
+
+
+@pytest.fixture(scope="session")
+def networks() -> Path:
+    """The folder with the sketch engine's networks; `make test` pulls them before."""
+    folder = Path(os.environ.get("LIMNER_HOME", ROOT / ".limner")) / "networks"
+    if not folder.exists():
+        pytest.fail(f"no networks in {folder}: run `limner pull sketch` (make test does)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real server for all tests that only call it."""
+    running = Server(tmp_path_factory.mktemp("home"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server of this test alone, to be killed and filled."""
+    running = Server(tmp_path / "home")
+    yield running
+    running.stop()

@@ -1,0 +1,22 @@
+"""``python -m tests.rig serve PORT [CERT KEY] | work``: Limner with the metronome beside the rest."""
+
+import sys
+from pathlib import Path
+
+from limner.cli.serve import Listen, serve
+from limner.cli.work import work
+from limner.endpoints import ENDPOINTS
+from tests.rig.metronome import METRONOME
+
+RIG = (*ENDPOINTS, METRONOME)
+
+if sys.argv[1] == "serve":
+    tls = [Path(name) for name in sys.argv[3:5]]
+    serve(
+        Listen("127.0.0.1", int(sys.argv[2]), *tls),
+        with_workers=True,
+        endpoints=RIG,
+        worker_command=(sys.executable, "-m", "tests.rig", "work"),
+    )
+else:
+    work(until_eof=True, endpoints=RIG)

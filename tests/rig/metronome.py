@@ -1,0 +1,75 @@
+"""``limner/metronome``: an endpoint that draws nothing, step by step, as slowly as a test wants.
+
+A stand-in for an engine, named as one: it lets a test stop, kill and cancel at a known step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+from pydantic import Field
+
+from limner.endpoints.base import Endpoint, Pictures, Step, Workshop
+from limner.endpoints.fields import FalModel, Image
+from limner.errors import FaceNotFound, blame
+
+
+class MetronomeInput(FalModel):
+    """How long to go on, and how to end."""
+
+    steps: int = Field(3, ge=0, le=10_000)
+    pause: float = Field(0.0, ge=0, description="Seconds between steps.")
+    ending: str = Field("well", description="well, badly (our fault), no face, die")
+    picture: str | None = Field(None, description="A URL to read before the first step.")
+    journal: str | None = Field(None, description="A file that gets a line per step.")
+
+
+class MetronomeOutput(FalModel):
+    """What was done."""
+
+    steps: int
+    read: int
+    image: Image
+
+
+class Metronome:
+    """The engine."""
+
+    def draw(
+        self, input: MetronomeInput, pictures: Pictures
+    ) -> Generator[Step, None, MetronomeOutput]:
+        read = 0
+        if input.picture is not None:
+            with blame("picture"):
+                read = len(pictures.read(input.picture))
+        for number in range(input.steps):
+            if input.journal is not None:
+                with Path(input.journal).open("a") as journal:
+                    journal.write(f"{number}\n")
+            yield Step(f"step {number + 1} of {input.steps}", (number + 1) / input.steps)
+            time.sleep(input.pause)
+        if input.ending == "badly":
+            raise RuntimeError("the prompt was: a secret")
+        if input.ending == "no face":
+            with blame("picture"):
+                raise FaceNotFound("Could not detect face in the image")
+        image = pictures.publish(b"not really a picture", width=2, height=1)
+        return MetronomeOutput(steps=input.steps, read=read, image=image)
+
+
+def open_engine(_: Workshop) -> Metronome:
+    """The engine for a worker."""
+    return Metronome()
+
+
+METRONOME = Endpoint(
+    id="limner/metronome",
+    title="Metronome",
+    category="test",
+    description="Counts its steps.",
+    input=MetronomeInput,
+    output=MetronomeOutput,
+    engines={"sketch": "tests.rig.metronome:open_engine"},
+)
