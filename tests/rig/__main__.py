@@ -1,4 +1,4 @@
-"""``python -m tests.rig serve PORT [CERT KEY] | work``: Limner with the metronome beside the rest."""
+"""``python -m tests.rig serve PORT [CERT KEY] | work``: Limner with the metronome as well."""
 
 import sys
 from pathlib import Path

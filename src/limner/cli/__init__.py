@@ -31,7 +31,8 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
 ) -> None:
     """Serve fal's API."""
-    from limner.cli.serve import Listen, serve as run
+    from limner.cli.serve import Listen
+    from limner.cli.serve import serve as run
 
     run(Listen(host, port, tls_cert, tls_key), with_workers=worker)
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
 
 from limner.cli.house import networks_folder
 from limner.errors import NetworkMissing

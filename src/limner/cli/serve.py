@@ -22,7 +22,6 @@ from limner.stages.fetch import Door
 from limner.worker.engines import choose
 from limner.worker.supervisor import Supervisor
 
-
 #: What the supervisor runs; it holds the other end of its standard input.
 WORKER_COMMAND = (sys.executable, "-m", "limner", "work", "--until-eof")
 

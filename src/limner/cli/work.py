@@ -13,8 +13,8 @@ from limner.endpoints.base import Endpoint, Workshop
 from limner.settings import Settings
 from limner.stages.fetch import Door
 from limner.worker.engines import Engines
-from limner.worker.pictures import own_file_reader
 from limner.worker.loop import Worker, WorkerParts
+from limner.worker.pictures import own_file_reader
 
 
 def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:

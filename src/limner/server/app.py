@@ -93,7 +93,6 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(documents_router(parts.endpoints))
     access = UploadAccess(upload_key, required=not parts.open_without_keys)
 
-
     async def keyed(request: Request) -> None:
         # Files themselves are public by their unguessable names; making them is not.
         if request.scope["path"].startswith("/@rest/"):
@@ -118,7 +117,12 @@ def _cors(parts: ServerParts) -> Middleware:
         CORSMiddleware,
         allow_methods=["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"],
         allow_headers=["*"],
-        expose_headers=["x-fal-request-id", "x-fal-request-timeout-type", "etag", "x-limner-engine"],
+        expose_headers=[
+            "x-fal-request-id",
+            "x-fal-request-timeout-type",
+            "etag",
+            "x-limner-engine",
+        ],
         **everywhere,
     )
 

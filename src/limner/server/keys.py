@@ -78,7 +78,11 @@ class Gate:
         """A signed token for ``apps`` (aliases or owner/alias) that ends after ``life`` seconds."""
         if caller.apps is not None:
             raise Refused(403, "A token cannot make tokens; use a key")
-        claims = {"key": caller.key_id, "apps": sorted(set(apps)), "exp": time.time() + min(life, MAX_TOKEN_LIFE)}
+        claims = {
+            "key": caller.key_id,
+            "apps": sorted(set(apps)),
+            "exp": time.time() + min(life, MAX_TOKEN_LIFE),
+        }
         return jwt.encode(claims, self._token_key, algorithm="HS256")
 
     def _read_token(self, token: str) -> Caller:

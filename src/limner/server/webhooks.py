@@ -39,9 +39,7 @@ LEASE = RETRY_TIMEOUT + 30
 class Post(Protocol):
     """The safe door's way out: refuses private targets, follows no redirect."""
 
-    def __call__(
-        self, url: str, body: bytes, headers: Mapping[str, str], timeout: float
-    ) -> int:
+    def __call__(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> int:
         """The receiver's status. Raises FileDownloadError when it cannot or must not be reached."""
         ...
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -52,11 +52,12 @@ def align(picture: Picture, landmarks: npt.ArrayLike, size: int = SIZE) -> tuple
     square = np.array([[0, 0], [size, 0], [0, size]], np.float32)
     affine = cv2.getAffineTransform(corners, square)
     shrunk = _shrink(picture, np.hypot(*x) * 2 / size)
-    scaled = affine.copy()
-    scaled[:, 0] *= picture.shape[1] / shrunk.shape[1]
-    scaled[:, 1] *= picture.shape[0] / shrunk.shape[0]
+    factors = np.array(picture.shape[1::-1]) / shrunk.shape[1::-1]
+    warp = affine.copy()
+    warp[:, :2] *= factors
+    warp[:, 2] += affine[:, :2] @ ((factors - 1) / 2)  # pixels are known by their centres
     crop = cv2.warpAffine(
-        shrunk, scaled, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+        shrunk, warp, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
     )
     return cast("Picture", crop), affine.astype(np.float32)
 
@@ -111,7 +112,7 @@ class Stylizer:
 
 
 def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
+    options: Any = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

@@ -127,9 +127,7 @@ class Worker:
         finally:
             self._finish(request, outcome, pictures)
 
-    def _finish(
-        self, request: Request, outcome: Outcome | None, pictures: RequestPictures
-    ) -> None:
+    def _finish(self, request: Request, outcome: Outcome | None, pictures: RequestPictures) -> None:
         kept = False
         try:
             if outcome is not None:

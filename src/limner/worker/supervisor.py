@@ -1,4 +1,4 @@
-"""Keeps worker processes alive beside a server: a dead one is replaced, a stopping one is waited for.
+"""Keeps worker processes alive beside a server: replaces the dead, waits for the stopping.
 
 Knows processes; knows no request.
 """

@@ -26,16 +26,16 @@ class FaceToStickerInput(FalModel):
         description="The prompt to use for generating the image. "
         "Be as descriptive as possible for best results.",
     )
-    image_url: str = Field(description="URL of the video.", json_schema_extra={"ui": {"field": "image"}})
+    image_url: str = Field(
+        description="URL of the video.", json_schema_extra={"ui": {"field": "image"}}
+    )
     negative_prompt: str = Field(
         "",
         description="The negative prompt to use. Use it to address details that you don't want\n"
         "in the image. This could be colors, objects, scenery and even the small details\n"
         "(e.g. moustache, blurry, low resolution).",
     )
-    image_size: ImageSizeInput = Field(
-        "square_hd", description="The size of the generated image."
-    )
+    image_size: ImageSizeInput = Field("square_hd", description="The size of the generated image.")
     num_inference_steps: int = Field(
         20,
         ge=1,
@@ -54,9 +54,7 @@ class FaceToStickerInput(FalModel):
     instant_id_strength: float = Field(
         0.7, ge=0, le=1, description="The strength of the instant ID."
     )
-    ip_adapter_weight: float = Field(
-        0.2, ge=0, le=1, description="The weight of the IP adapter."
-    )
+    ip_adapter_weight: float = Field(0.2, ge=0, le=1, description="The weight of the IP adapter.")
     ip_adapter_noise: float = Field(
         0.5, ge=0, le=1, description="The amount of noise to add to the IP adapter."
     )

@@ -1,0 +1,385 @@
+"""Paints attributes onto aligned faces, so that a direction can be learnt from before and after.
+
+Every edit takes a :class:`Face` and a random generator and answers the edited RGB picture. They
+are crude on purpose: what they have in common over many faces and variants is the attribute.
+
+Knows nothing of latents or networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Face:
+    """An aligned face, 256×256."""
+
+    #: RGB uint8 [256, 256, 3].
+    picture: np.ndarray
+    #: Five (x, y) pixels: eye on the left, other eye, nose, mouth's left and right corner.
+    marks: np.ndarray
+    #: How much of each pixel is the person, 0…1, [256, 256].
+    matte: np.ndarray
+
+    @property
+    def unit(self) -> float:
+        """The distance between the eyes, in pixels; every edit measures by it."""
+        return float(np.hypot(*(self.marks[1] - self.marks[0])))
+
+    def at(self, across: float, down: float) -> np.ndarray:
+        """The pixel that many eye distances from the point between the eyes."""
+        middle = (self.marks[0] + self.marks[1]) / 2
+        x = (self.marks[1] - self.marks[0]) / self.unit
+        return middle + (across * x + down * np.array([-x[1], x[0]])) * self.unit
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """(across, down) of every pixel in eye distances from the point between the eyes."""
+        rows, columns = np.mgrid[0:256, 0:256].astype(np.float32)
+        middle = (self.marks[0] + self.marks[1]) / 2
+        x = (self.marks[1] - self.marks[0]) / self.unit**2
+        dx, dy = columns - middle[0], rows - middle[1]
+        return dx * x[0] + dy * x[1], dy * x[0] - dx * x[1]
+
+    def mouth(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mouth's left and right corner."""
+        return self.marks[3], self.marks[4]
+
+    def skin(self) -> np.ndarray:
+        """The colour of the cheeks, RGB float [3]."""
+        spots = [self.picture[tuple(np.int32(self.at(x, 0.55)[::-1]).clip(0, 255))] for x in (-0.45, 0.45)]
+        return np.mean(spots, 0).astype(np.float32)
+
+    def hair(self) -> np.ndarray:
+        """Where hair probably is, 0…1 [256, 256]: the person around, not in, the face."""
+        across, down = self.grid()
+        lab = cv2.cvtColor(self.picture, cv2.COLOR_RGB2LAB).astype(np.float32)
+        skin = cv2.cvtColor(self.skin()[None, None].astype(np.uint8), cv2.COLOR_RGB2LAB)[0, 0]
+        unlike = np.clip(np.hypot(*(lab[..., k] - float(skin[k]) for k in (0, 1))) / 25 - 0.6, 0, 1)
+        face = (across / 0.98) ** 2 + ((down - 0.45) / 1.5) ** 2
+        outside = np.clip((face - 0.8) * 4, 0, 1)
+        above = np.clip((1.0 - down) * 4, 0, 1)
+        return cv2.GaussianBlur(self.matte * outside * above * unlike, (0, 0), 1.5)
+
+
+Edit = Callable[[Face, np.random.Generator], np.ndarray]
+
+
+def _blend(picture: np.ndarray, colour: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    mask = mask[..., None].astype(np.float32)
+    return (picture * (1 - mask) + colour * mask).clip(0, 255).astype(np.uint8)
+
+
+def _strokes(draw: Callable[[np.ndarray], None], blur: float) -> np.ndarray:
+    mask = np.zeros((1024, 1024), np.uint8)  # drawn four times larger: smooth edges
+    draw(mask)
+    small = cv2.resize(mask, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return cv2.GaussianBlur(small, (0, 0), blur) if blur else small
+
+
+def _point(pixel: np.ndarray) -> tuple[int, int]:
+    return int(pixel[0] * 4), int(pixel[1] * 4)
+
+
+def _lenses(face: Face, mask: np.ndarray, width: float, height: float, thick: int) -> None:
+    angle = float(np.degrees(np.arctan2(*(face.marks[1] - face.marks[0])[::-1])))
+    for side in (0, 1):
+        centre = face.marks[side] + (face.at(0, 0.05) - face.at(0, 0))
+        axes = (int(width * face.unit * 4), int(height * face.unit * 4))
+        cv2.ellipse(mask, _point(centre), axes, angle, 0, 360, 255, thick)
+
+
+def glasses(face: Face, rng: np.random.Generator) -> np.ndarray:
+    width, height = rng.uniform(0.33, 0.4), rng.uniform(0.24, 0.34)
+    thick = int(rng.uniform(0.05, 0.09) * face.unit * 4)
+
+    def draw(mask: np.ndarray) -> None:
+        _lenses(face, mask, width, height, thick)
+        gap = 0.5 - width
+        cv2.line(mask, _point(face.at(-gap, 0.0)), _point(face.at(gap, 0.0)), 255, thick)
+        for side in (-1, 1):
+            hinge = face.at(side * (0.5 + width), -0.02)
+            cv2.line(mask, _point(hinge), _point(face.at(side * 1.05, -0.08)), 255, thick)
+
+    colour = np.array([30, 24, 22], np.float32) * rng.uniform(0.4, 1.6)
+    return _blend(face.picture, colour, _strokes(draw, 0.4) * 0.95)
+
+
+def sunglasses(face: Face, rng: np.random.Generator) -> np.ndarray:
+    width, height = rng.uniform(0.36, 0.42), rng.uniform(0.26, 0.34)
+
+    def draw(mask: np.ndarray) -> None:
+        _lenses(face, mask, width, height, -1)
+        thick = int(0.08 * face.unit * 4)
+        cv2.line(mask, _point(face.at(-0.2, -0.05)), _point(face.at(0.2, -0.05)), 255, thick)
+        for side in (-1, 1):
+            hinge = face.at(side * (0.5 + width - 0.05), -0.05)
+            cv2.line(mask, _point(hinge), _point(face.at(side * 1.05, -0.1)), 255, thick)
+
+    colour = np.array([20, 18, 20], np.float32)
+    return _blend(face.picture, colour, _strokes(draw, 0.4) * rng.uniform(0.85, 1.0))
+
+
+def _pull(face: Face, pulls: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
+    """Move what is at each point by an offset, fading with the distance (all in pixels)."""
+    rows, columns = np.mgrid[0:256, 0:256].astype(np.float32)
+    x, y = columns.copy(), rows.copy()
+    for point, offset, reach in pulls:
+        near = np.exp(-((columns - point[0] - offset[0]) ** 2 + (rows - point[1] - offset[1]) ** 2) / (2 * reach**2))
+        x -= near * offset[0]
+        y -= near * offset[1]
+    return cv2.remap(face.picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def smile(face: Face, rng: np.random.Generator) -> np.ndarray:
+    """Corners of the mouth out and up, its middle down, cheeks up, and teeth."""
+    unit, up = face.unit, rng.uniform(0.1, 0.16)
+    left, right = face.mouth()
+    centre = (left + right) / 2
+    warped = _pull(
+        face,
+        [
+            (left, np.array([-0.1, -up]) * unit, 0.16 * unit),
+            (right, np.array([0.1, -up]) * unit, 0.16 * unit),
+            (centre + [0, 0.1 * unit], np.array([0, 0.08]) * unit, 0.14 * unit),
+            (face.at(-0.55, 0.6), np.array([0, -0.05]) * unit, 0.2 * unit),
+            (face.at(0.55, 0.6), np.array([0, -0.05]) * unit, 0.2 * unit),
+        ],
+    )
+    if rng.random() < 0.3:
+        return warped
+
+    def draw(mask: np.ndarray) -> None:
+        half = np.hypot(*(right - left)) / 2 * rng.uniform(0.8, 1.0)
+        depth = rng.uniform(0.14, 0.24) * unit
+        angle = float(np.degrees(np.arctan2(*(right - left)[::-1])))
+        start = centre - [0, 0.06 * unit]
+        cv2.ellipse(mask, _point(start), (int(half * 4), int(depth * 4)), angle, 0, 180, 255, -1)
+
+    teeth = _strokes(draw, 0.8)
+    return _blend(warped, np.array([236, 230, 222], np.float32), teeth * 0.9)
+
+
+def _stubble(face: Face, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    grain = cv2.GaussianBlur(rng.normal(size=(256, 256)).astype(np.float32), (0, 0), 0.8)
+    dark = np.array([52, 38, 30], np.float32) * rng.uniform(0.5, 1.3) + grain[..., None] * 30
+    return _blend(face.picture, dark, cv2.GaussianBlur(mask, (0, 0), 2.0) * rng.uniform(0.8, 0.95))
+
+
+def _mouth_hole(face: Face) -> np.ndarray:
+    left, right = face.mouth()
+    centre, half = (left + right) / 2, np.hypot(*(right - left)) / 2
+    rows, columns = np.mgrid[0:256, 0:256].astype(np.float32)
+    away = ((columns - centre[0]) / (half * 1.0)) ** 2 + ((rows - centre[1]) / (0.17 * face.unit)) ** 2
+    return np.clip((away - 0.9) * 4, 0, 1)
+
+
+def _mouth_level(face: Face) -> float:
+    middle = (face.marks[3] + face.marks[4]) / 2
+    return float((middle - face.at(0, 0)) @ (face.at(0, 1) - face.at(0, 0)) / face.unit**2)
+
+
+def _moustache_mask(face: Face) -> np.ndarray:
+    across, down = face.grid()
+    level = _mouth_level(face) - 0.2
+    bend = level + 0.25 * across**2 / 0.3
+    return np.exp(-(((down - bend) / 0.085) ** 4)) * np.exp(-((across / 0.42) ** 8))
+
+
+def moustache(face: Face, rng: np.random.Generator) -> np.ndarray:
+    return _stubble(face, _moustache_mask(face) * _mouth_hole(face), rng)
+
+
+def beard(face: Face, rng: np.random.Generator) -> np.ndarray:
+    across, down = face.grid()
+    level = _mouth_level(face)
+    jaw = (across / 0.85) ** 2 + ((down - level + 0.35) / 1.05) ** 2 < 1
+    below = down > level - 0.25 + 0.0 * across
+    cheeks = (np.abs(across) > 0.42) | (down > level + 0.05)
+    mask = (jaw & below & cheeks).astype(np.float32)
+    mask = np.maximum(mask, _moustache_mask(face)) * _mouth_hole(face) * (face.matte > 0.5)
+    return _stubble(face, mask.astype(np.float32), rng)
+
+
+def _tinted(face: Face, colour: tuple[int, int, int], brightness: float, rng: np.random.Generator) -> np.ndarray:
+    """The hair in another colour, its strands kept: light of the hair re-centred, chroma set."""
+    hair = face.hair()
+    lab = cv2.cvtColor(face.picture, cv2.COLOR_RGB2LAB).astype(np.float32)
+    goal = cv2.cvtColor(np.uint8([[colour]]), cv2.COLOR_RGB2LAB)[0, 0].astype(np.float32)
+    weight = hair.sum() + 1e-6
+    mean = (lab[..., 0] * hair).sum() / weight
+    lab[..., 0] = np.clip(goal[0] + (lab[..., 0] - mean) * brightness, 0, 255)
+    lab[..., 1:] = goal[1:] + (lab[..., 1:] - goal[1:]) * 0.15
+    tinted = cv2.cvtColor(lab.clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB).astype(np.float32)
+    return _blend(face.picture, tinted, np.clip(hair * 1.4, 0, 1) * rng.uniform(0.9, 1.0))
+
+
+def blond(face: Face, rng: np.random.Generator) -> np.ndarray:
+    return _tinted(face, (222, 190, 128), 0.7, rng)
+
+
+def dark_hair(face: Face, rng: np.random.Generator) -> np.ndarray:
+    return _tinted(face, (34, 26, 24), 0.4, rng)
+
+
+def red_hair(face: Face, rng: np.random.Generator) -> np.ndarray:
+    return _tinted(face, (176, 74, 30), 0.7, rng)
+
+
+def grey_hair(face: Face, rng: np.random.Generator) -> np.ndarray:
+    return _tinted(face, (205, 205, 208), 0.7, rng)
+
+
+def wrinkles(face: Face, rng: np.random.Generator) -> np.ndarray:
+    unit = face.unit
+    level = _mouth_level(face)
+
+    def draw(mask: np.ndarray) -> None:
+        thick = max(2, int(0.025 * unit * 4))
+        for row in np.arange(-0.75, -0.4, 0.14):
+            wave = [face.at(x, row + 0.03 * np.cos(x * 3) + rng.normal() * 0.01) for x in np.linspace(-0.55, 0.55, 12)]
+            cv2.polylines(mask, [np.int32([_point(p) for p in wave])], False, 255, thick)
+        for side in (-1, 1):
+            fold = [face.at(side * x, y) for x, y in zip(np.linspace(0.28, 0.5, 8), np.linspace(0.55, level + 0.15, 8), strict=True)]
+            cv2.polylines(mask, [np.int32([_point(p) for p in fold])], False, 255, thick + 2)
+            for k in range(3):
+                start = face.at(side * 0.78, -0.08 + 0.1 * k)
+                cv2.line(mask, _point(start), _point(face.at(side * 0.95, -0.16 + 0.16 * k)), 255, thick)
+            bag = [face.at(side * (0.5 + x), 0.22 + 0.08 * np.cos(x * 5)) for x in np.linspace(-0.24, 0.24, 8)]
+            cv2.polylines(mask, [np.int32([_point(p) for p in bag])], False, 255, thick)
+
+    shade = face.skin() * 0.5
+    return _blend(face.picture, shade, _strokes(draw, 0.7) * rng.uniform(0.6, 0.9))
+
+
+def older(face: Face, rng: np.random.Generator) -> np.ndarray:
+    lined = wrinkles(face, rng)
+    return grey_hair(Face(lined, face.marks, face.matte), rng)
+
+
+def younger(face: Face, rng: np.random.Generator) -> np.ndarray:
+    """Smooth skin, larger eyes, a smaller chin."""
+    across, down = face.grid()
+    skin = np.clip((1 - (across / 0.95) ** 2 - ((down - 0.4) / 1.4) ** 2) * 4, 0, 1)
+    features = sum(
+        np.exp(-(((np.mgrid[0:256, 0:256] - mark[::-1, None, None]) ** 2).sum(0)) / (2 * (0.2 * face.unit) ** 2))
+        for mark in face.marks
+    )
+    smooth = cv2.bilateralFilter(face.picture, 15, 40, 9).astype(np.float32) * 1.04
+    soft = _blend(face.picture, smooth, skin * (1 - np.clip(features, 0, 1)))
+    unit, grow = face.unit, rng.uniform(1.1, 1.2)
+    rows, columns = np.mgrid[0:256, 0:256].astype(np.float32)
+    x, y = columns.copy(), rows.copy()
+    for eye in face.marks[:2]:
+        near = np.exp(-((columns - eye[0]) ** 2 + (rows - eye[1]) ** 2) / (2 * (0.3 * unit) ** 2))
+        x += near * (columns - eye[0]) * (1 / grow - 1)
+        y += near * (rows - eye[1]) * (1 / grow - 1)
+    chin = face.at(0, 1.75)
+    near = np.exp(-((columns - chin[0]) ** 2 + (rows - chin[1]) ** 2) / (2 * (0.45 * unit) ** 2))
+    return cv2.remap(soft, x, y + near * 0.12 * unit, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def long_hair(face: Face, rng: np.random.Generator) -> np.ndarray:
+    hair = face.hair()
+    weight = hair[..., None] + 1e-6
+    colour = (face.picture * weight).sum((0, 1)) / weight.sum()
+    across, down = face.grid()
+    edge = 0.95 - 0.05 * np.clip(down, 0, 2)
+    outer = 1.45 + 0.1 * np.clip(down, 0, 2)
+    curtain = (np.abs(across) > edge) & (np.abs(across) < outer) & (down > -0.6)
+    cap = ((across / 1.35) ** 2 + ((down + 0.2) / 1.35) ** 2 < 1) & (down < -0.2)
+    cap &= (across / 0.95) ** 2 + ((down - 0.35) / 1.3) ** 2 > 1
+    strands = cv2.GaussianBlur(rng.normal(size=(256, 256)).astype(np.float32), (0, 0), sigmaX=1.2, sigmaY=12)
+    strands /= strands.std()
+    painted = colour + strands[..., None] * 14
+    return _blend(face.picture, painted, cv2.GaussianBlur((curtain | cap).astype(np.float32), (0, 0), 2))
+
+
+def makeup(face: Face, rng: np.random.Generator) -> np.ndarray:
+    """Red lips, dark lashes and lids."""
+    left, right = face.mouth()
+    centre, half = (left + right) / 2, np.hypot(*(right - left)) / 2
+    rows, columns = np.mgrid[0:256, 0:256].astype(np.float32)
+    lips = np.exp(-((((columns - centre[0]) / (half * 1.0)) ** 2 + ((rows - centre[1]) / (0.16 * face.unit)) ** 2) ** 3))
+    lab = cv2.cvtColor(face.picture, cv2.COLOR_RGB2LAB).astype(np.float32)
+    lab[..., 1] += lips * 45
+    lab[..., 2] += lips * 10
+    lab[..., 0] -= lips * 18
+    red = cv2.cvtColor(lab.clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+
+    def draw(mask: np.ndarray) -> None:
+        for eye in face.marks[:2]:
+            axes = (int(0.24 * face.unit * 4), int(0.13 * face.unit * 4))
+            cv2.ellipse(mask, _point(eye), axes, 0, 185, 355, 255, int(0.06 * face.unit * 4))
+
+    return _blend(red, np.array([25, 15, 20], np.float32), _strokes(draw, 0.8) * rng.uniform(0.6, 0.85))
+
+
+def feminine(face: Face, rng: np.random.Generator) -> np.ndarray:
+    return long_hair(Face(makeup(face, rng), face.marks, face.matte), rng)
+
+
+def bald(face: Face, rng: np.random.Generator) -> np.ndarray:
+    across, down = face.grid()
+    head = ((across / 1.08) ** 2 + ((down - 0.1) / 1.3) ** 2 < 1) & (down < -0.15)
+    shine = np.exp(-(((across + 0.2) / 0.4) ** 2) - ((down + 0.75) / 0.3) ** 2)[..., None]
+    colour = face.skin() * (1 - 0.25 * np.clip(np.abs(across) - 0.5, 0, 1)[..., None]) + shine * 25
+    return _blend(face.picture, colour, cv2.GaussianBlur(head.astype(np.float32), (0, 0), 3))
+
+
+def surprised(face: Face, rng: np.random.Generator) -> np.ndarray:
+    """Brows up, mouth open."""
+    unit = face.unit
+    lifted = _pull(
+        face,
+        [(face.at(x, -0.35), np.array([0, -0.16]) * unit, 0.2 * unit) for x in (-0.5, 0.5)]
+        + [((face.marks[3] + face.marks[4]) / 2 + [0, 0.25 * unit], np.array([0, 0.15]) * unit, 0.25 * unit)],
+    )
+
+    def draw(mask: np.ndarray) -> None:
+        centre = (face.marks[3] + face.marks[4]) / 2 + [0, 0.1 * unit]
+        axes = (int(rng.uniform(0.18, 0.26) * unit * 4), int(rng.uniform(0.18, 0.28) * unit * 4))
+        cv2.ellipse(mask, _point(centre), axes, 0, 0, 360, 255, -1)
+
+    return _blend(lifted, np.array([60, 22, 24], np.float32), _strokes(draw, 1) * 0.9)
+
+
+def angry(face: Face, rng: np.random.Generator) -> np.ndarray:
+    """Brows down and together, corners of the mouth down."""
+    unit, down = face.unit, rng.uniform(0.12, 0.18)
+    pulls = [(face.at(s * 0.25, -0.32), np.array([-s * 0.06, down]) * unit, 0.14 * unit) for s in (-1, 1)]
+    pulls += [(corner, np.array([0, 0.1]) * unit, 0.16 * unit) for corner in face.mouth()]
+    warped = _pull(face, pulls)
+
+    def draw(mask: np.ndarray) -> None:
+        thick = int(0.09 * unit * 4)
+        for side in (-1, 1):
+            cv2.line(mask, _point(face.at(side * 0.18, -0.14)), _point(face.at(side * 0.75, -0.36)), 255, thick)
+
+    return _blend(warped, face.skin() * 0.3, _strokes(draw, 0.8) * 0.7)
+
+
+#: Name of the direction → the edit it is learnt from.
+EDITS: Mapping[str, Edit] = {
+    "glasses": glasses,
+    "sunglasses": sunglasses,
+    "smile": smile,
+    "surprised": surprised,
+    "angry": angry,
+    "older": older,
+    "younger": younger,
+    "beard": beard,
+    "moustache": moustache,
+    "blond_hair": blond,
+    "dark_hair": dark_hair,
+    "red_hair": red_hair,
+    "grey_hair": grey_hair,
+    "long_hair": long_hair,
+    "bald": bald,
+    "makeup": makeup,
+    "feminine": feminine,
+}
