@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 
-from limner.requests.ledger import Cancellation
+from limner.requests.lifecycle import Cancellation
 from limner.requests.request import LogLine, Request, Status
 from limner.server.events import event_stream
 from limner.server.hosts import Address
@@ -120,7 +120,7 @@ class Queue:
     async def _changes(self, call: HttpRequest, request: Request) -> AsyncIterator[Any]:
         with_logs = wants_logs(call)
         seen, last = -1, None
-        with self._watch.listen(f"step:{request.id}", f"done:{request.id}", "queued") as heard:
+        with self._watch.listen(f"step:{request.id}", f"done:{request.id}", "moved") as heard:
             while (current := await asyncio.wrap_future(self._ledger.get(request.id))) is not None:
                 logs: list[LogLine] | None = None
                 if with_logs:

@@ -31,7 +31,7 @@ async def sweep_forever(ledger: Ledger, files: FileStore) -> None:
             await asyncio.wrap_future(ledger.reap())
             if rounds % EXPIRE_EVERY == 0:
                 now = time.time()
-                for name in await asyncio.wrap_future(ledger.expire(now)):
+                for name in await asyncio.wrap_future(ledger.expire()):
                     await asyncio.to_thread(files.delete, name)
                 await asyncio.to_thread(files.expire, now)
         except Exception as fault:  # noqa: BLE001 - a sweep that stops keeps faces for ever

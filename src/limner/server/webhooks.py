@@ -60,9 +60,7 @@ class Webhooks:
             while True:
                 free = AT_ONCE - len(under_way)
                 if free:
-                    due = await asyncio.wrap_future(
-                        self._ledger.due(time.time(), limit=free, lease=LEASE)
-                    )
+                    due = await asyncio.wrap_future(self._ledger.due(limit=free, lease=LEASE))
                     for delivery in due:
                         task = asyncio.create_task(self._deliver(delivery))
                         under_way.add(task)
@@ -91,8 +89,7 @@ class Webhooks:
             return
         final = (status is not None and 300 <= status < 400) or delivery.attempts >= MAX_ATTEMPTS
         pause = min(FIRST_PAUSE * 2 ** (delivery.attempts - 1), LONGEST_PAUSE)
-        retry_at = None if final else time.time() + pause
         log.info("webhook_failed", request_id=delivery.request_id, status=status, final=final)
         await asyncio.wrap_future(
-            self._ledger.failed(delivery.id, status, error or "", retry_at=retry_at)
+            self._ledger.failed(delivery.id, status, error or "", pause=None if final else pause)
         )

@@ -112,7 +112,7 @@ class Stylizer:
 
 
 def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options: Any = onnxruntime.SessionOptions()
+    options = cast("Any", onnxruntime.SessionOptions())
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

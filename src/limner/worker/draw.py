@@ -14,7 +14,8 @@ import structlog
 from limner.endpoints.accept import accept
 from limner.endpoints.base import Step
 from limner.errors import OUR_FAULT, Answer, CallersFault, whereabouts
-from limner.requests.ledger import Ledger, Standing
+from limner.requests.ledger import Ledger
+from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request
 from limner.worker.engines import Engines
 from limner.worker.pictures import RequestPictures
@@ -29,16 +30,6 @@ class Stopped(Exception):
         super().__init__(standing)
         #: None: this worker is stopping and the request goes back to the queue.
         self.standing = standing
-
-
-#: What a caller reads who cancelled (wire.md 3.4).
-CANCELLED = Outcome(
-    http_status=499,
-    body={"detail": "Request was cancelled", "error_type": "client_cancelled"},
-    headers={"x-fal-error-type": "client_cancelled"},
-    error="Request was cancelled",
-    error_type="client_cancelled",
-)
 
 
 def outcome_of(answer: Answer) -> Outcome:
@@ -96,14 +87,8 @@ def _tell(
     standing: Callable[[], Standing | None],
 ) -> None:
     """Write a step to the ledger and stop if nobody wants the next one."""
-    told = ledger.step(
-        request.id,
-        request.attempt,
-        step.message,
-        level=step.level,
-        progress=step.progress,
-        engine=engine,
-    ).result()
+    taken = StepTaken(step.message, step.level, step.progress, engine)
+    told = ledger.step(request.id, request.attempt, taken).result()
     for verdict in (told, standing()):
         if verdict is not Standing.ON:
             raise Stopped(verdict)

@@ -18,10 +18,11 @@ import structlog
 
 from limner.errors import OUR_FAULT, whereabouts
 from limner.files.store import FileStore
-from limner.requests.ledger import Ledger, Standing
+from limner.requests.ledger import Ledger
+from limner.requests.lifecycle import CANCELLED, Standing
 from limner.requests.request import Outcome, Request
 from limner.stages.fetch import Door
-from limner.worker.draw import CANCELLED, Stopped, draw, outcome_of
+from limner.worker.draw import Stopped, draw, outcome_of
 from limner.worker.engines import Engines
 from limner.worker.pictures import RequestPictures
 
@@ -168,7 +169,7 @@ class Worker:
             if not held:
                 continue
             try:
-                standings = self._parts.ledger.heartbeat(self.name, held).result()
+                standings = self._parts.ledger.heartbeat(held).result()
             except Exception as fault:  # noqa: BLE001 - a database in trouble; beat again
                 log.error("heartbeat_failed", fault=whereabouts(fault))
                 continue

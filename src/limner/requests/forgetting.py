@@ -1,0 +1,47 @@
+"""Forgetting: what goes because its time has come, and what goes because somebody said so.
+
+Deleting a request deletes its input, its log, its result and what is still owed of it; the names
+of its pictures are answered so that the file store can delete them. Functions of a connection.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from limner.requests.tables import logs, requests, webhooks
+
+#: Requests forgotten in one transaction, so that a sweep never holds the database for long.
+AT_ONCE = 500
+
+
+def expire(connection: sa.Connection, now: float) -> tuple[str, ...]:
+    """Forget requests and webhooks whose time has come; names of files to delete."""
+    connection.execute(webhooks.delete().where(webhooks.c.forget_at <= now))
+    rows = connection.execute(
+        sa.select(requests.c.id, requests.c.files)
+        .where(requests.c.forget_at <= now)
+        .order_by(requests.c.forget_at)
+        .limit(AT_ONCE)
+    ).all()
+    _forget(connection, [row.id for row in rows])
+    return tuple(name for row in rows for name in json.loads(row.files))
+
+
+def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None:
+    """Forget an ended request now; None when there is none or it has not ended."""
+    row = connection.execute(
+        sa.select(requests.c.files).where(requests.c.id == request_id, requests.c.status == "done")
+    ).first()
+    if row is None:
+        return None
+    _forget(connection, [request_id])
+    connection.execute(webhooks.delete().where(webhooks.c.request_id == request_id))
+    return tuple(json.loads(row.files))
+
+
+def _forget(connection: sa.Connection, ids: Sequence[str]) -> None:
+    connection.execute(logs.delete().where(logs.c.request_id.in_(ids)))
+    connection.execute(requests.delete().where(requests.c.id.in_(ids)))

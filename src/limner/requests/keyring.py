@@ -1,0 +1,80 @@
+"""Keys that callers use, and the server's own secrets. Functions of a connection.
+
+A key's secret is 256 random bits, so one SHA-256 is the right hash: there is nothing to guess that
+a slow hash would slow down. Knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets as entropy
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from limner.requests.tables import keys, secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key without its secret."""
+
+    id: str
+    #: ``api`` calls endpoints; ``admin`` sees everybody's requests too.
+    scope: str
+    created_at: float
+    #: Unix seconds; None while it is good.
+    revoked_at: float | None
+
+
+def create_key(connection: sa.Connection, scope: str, now: float) -> tuple[str, str]:
+    """A new key as (id, secret); the secret is told this once."""
+    key_id, secret = entropy.token_hex(16), entropy.token_hex(32)
+    connection.execute(
+        keys.insert().values(id=key_id, secret_hash=_hash(secret), scope=scope, created_at=now)
+    )
+    return key_id, secret
+
+
+def find_key(connection: sa.Connection, key_id: str, secret: str) -> Key | None:
+    """The key, when it exists, is not revoked, and the secret is right."""
+    row = connection.execute(sa.select(keys).where(keys.c.id == key_id)).first()
+    # Compare also when there is no such key, so that time tells nothing.
+    right = hmac.compare_digest(row.secret_hash if row else bytes(32), _hash(secret))
+    if row is None or not right or row.revoked_at is not None:
+        return None
+    return Key(row.id, row.scope, row.created_at, row.revoked_at)
+
+
+def list_keys(connection: sa.Connection) -> list[Key]:
+    """Every key there was, oldest first."""
+    rows = connection.execute(sa.select(keys).order_by(keys.c.created_at))
+    return [Key(row.id, row.scope, row.created_at, row.revoked_at) for row in rows]
+
+
+def revoke_key(connection: sa.Connection, key_id: str, now: float) -> bool:
+    """Make a key useless; False when there is no such key or it already is."""
+    revoked = connection.execute(
+        keys.update().where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return revoked.rowcount == 1
+
+
+def any_keys(connection: sa.Connection) -> bool:
+    """Was a key ever made? Revoking the last one does not open the door again."""
+    return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None
+
+
+def secret(connection: sa.Connection, name: str, size: int) -> bytes:
+    """The server's secret of that name, made of ``size`` random bytes when first asked for."""
+    query = sa.select(secrets.c.value).where(secrets.c.name == name)
+    found = connection.execute(query).scalar()
+    if found is None:
+        found = entropy.token_bytes(size)
+        connection.execute(secrets.insert().values(name=name, value=found))
+    return found
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,249 @@
+"""The ledger: every request's one truth, for any number of servers and workers.
+
+Each operation is a transaction and answers a Future that is resolved when it is durable; the bell
+rings after that. Rules that hold at every instant: an accepted request is never lost; it gets
+exactly one outcome; only the current attempt may give it; order is priority, then arrival.
+Knows operations, futures and topics; knows no HTTP and no engine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+
+import sqlalchemy as sa
+
+from limner.requests import forgetting, keyring, lifecycle, outbox
+from limner.requests.bell import Bell, bell_folder
+from limner.requests.database import Database
+from limner.requests.keyring import Key
+from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
+from limner.requests.outbox import Delivery
+from limner.requests.request import LogLine, Outcome, Request, Submission
+
+Connection = sa.Connection
+
+
+class Ledger:
+    """An open ledger. Close it, or use it in a ``with``."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        lease: float = 10.0,
+        retention: float = 3600.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``url``: SQLAlchemy's; ``lease`` and ``retention`` in seconds. Raises SchemaTooNew."""
+        self._rules = Rules(lease=lease, retention=retention)
+        self._clock = clock
+        self._database = Database(url)
+        self._bell = Bell(bell_folder(url))
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish what was asked and close the database."""
+        self._database.close()
+        self._bell.close()
+
+    def hear(self, heard: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Call ``heard`` with the topics that any process rings, while the block lasts."""
+        return self._bell.hear(heard)
+
+    # What the server asks
+
+    def submit(
+        self,
+        submission: Submission,
+        *,
+        max_waiting: int | None = None,
+        ended: Outcome | None = None,
+    ) -> Future[Request]:
+        """Accept a request durably; with ``ended`` it is over at once. Raises Refused 429."""
+
+        def run(connection: Connection) -> Request:
+            now = self._clock()
+            return lifecycle.submit(connection, submission, max_waiting, ended, now, self._rules)
+
+        def committed(request: Request) -> None:
+            self._bell.ring(["queued"] if ended is None else _done(request.id))
+
+        return self._database.write(run, committed)
+
+    def get(self, request_id: str) -> Future[Request | None]:
+        """A request, or None."""
+        return self._database.read(lambda connection: lifecycle.get(connection, request_id))
+
+    def position(self, request_id: str) -> Future[int | None]:
+        """How many waiting requests go before this one; None when it does not wait."""
+        return self._database.read(lambda connection: lifecycle.position(connection, request_id))
+
+    def waiting(self, endpoint: str) -> Future[int]:
+        """How many requests of an endpoint wait."""
+        return self._database.read(lambda connection: lifecycle.waiting(connection, endpoint))
+
+    def logs(self, request_id: str, after: int = -1) -> Future[list[LogLine]]:
+        """The log lines with a number above ``after``, in order."""
+        return self._database.read(
+            lambda connection: lifecycle.log_lines(connection, request_id, after)
+        )
+
+    def cancel(self, request_id: str) -> Future[Cancellation]:
+        """End a waiting request now; ask a running one to stop at its next step."""
+
+        def committed(verdict: Cancellation) -> None:
+            if verdict is Cancellation.REMOVED:
+                self._bell.ring(_done(request_id))
+            elif verdict is Cancellation.REQUESTED:
+                self._bell.ring([f"cancel:{request_id}"])
+
+        return self._database.write(
+            lambda connection: lifecycle.cancel(connection, request_id, self._clock(), self._rules),
+            committed,
+        )
+
+    # What a worker asks
+
+    def claim(self, worker: str, endpoints: Sequence[str], limit: int) -> Future[list[Request]]:
+        """The next requests for this worker, in order, leased to it."""
+
+        def committed(claimed: list[Request]) -> None:
+            if claimed:
+                # Everybody behind them moved up.
+                self._bell.ring([f"step:{request.id}" for request in claimed] + ["moved"])
+
+        return self._database.write(
+            lambda connection: lifecycle.claim(
+                connection, worker, endpoints, limit, self._clock(), self._rules
+            ),
+            committed,
+        )
+
+    def heartbeat(self, held: Sequence[tuple[str, int]]) -> Future[dict[str, Standing]]:
+        """Renew the leases of (id, attempt) pairs; what became of each."""
+        return self._database.write(
+            lambda connection: lifecycle.heartbeat(connection, held, self._clock(), self._rules)
+        )
+
+    def step(self, request_id: str, attempt: int, taken: StepTaken) -> Future[Standing]:
+        """Write a step down, renew the lease, and hear whether to go on."""
+        return self._database.write(
+            lambda connection: lifecycle.step(
+                connection, request_id, attempt, taken, self._clock(), self._rules
+            ),
+            lambda _: self._bell.ring([f"step:{request_id}"]),
+        )
+
+    def finish(self, request_id: str, attempt: int, outcome: Outcome) -> Future[bool]:
+        """Give a request its one outcome; False when this attempt has it no more."""
+        return self._database.write(
+            lambda connection: lifecycle.finish(
+                connection, request_id, attempt, outcome, self._clock(), self._rules
+            ),
+            lambda _: self._bell.ring(_done(request_id)),
+        )
+
+    def release(self, request_id: str, attempt: int) -> Future[bool]:
+        """Put a request back where it stood in the queue."""
+        return self._database.write(
+            lambda connection: lifecycle.release(connection, request_id, attempt),
+            lambda _: self._bell.ring(["queued"]),
+        )
+
+    # What time asks
+
+    def reap(self) -> Future[Reaped]:
+        """Requeue or end what lost workers held, and end what was not started in time."""
+
+        def committed(reaped: Reaped) -> None:
+            topics = [topic for request_id in reaped.ended for topic in _done(request_id)]
+            self._bell.ring(topics + (["queued"] if reaped.requeued else []))
+
+        return self._database.write(
+            lambda connection: lifecycle.reap(connection, self._clock(), self._rules), committed
+        )
+
+    def expire(self) -> Future[tuple[str, ...]]:
+        """Forget what is past its retention; names of files to delete."""
+        return self._database.write(lambda connection: forgetting.expire(connection, self._clock()))
+
+    def delete(self, request_id: str) -> Future[tuple[str, ...] | None]:
+        """Forget an ended request now; names of files to delete, None when it has not ended."""
+        return self._database.write(lambda connection: forgetting.delete(connection, request_id))
+
+    # What is owed
+
+    def due(self, *, limit: int, lease: float) -> Future[list[Delivery]]:
+        """Take up webhooks that are due; nobody else gets them for ``lease`` seconds."""
+        return self._database.write(
+            lambda connection: outbox.due(connection, self._clock(), limit, lease)
+        )
+
+    def delivered(self, delivery_id: int, status: int) -> Future[None]:
+        """The receiver has it."""
+        return self._database.write(
+            lambda connection: outbox.delivered(connection, delivery_id, status, self._clock())
+        )
+
+    def failed(
+        self, delivery_id: int, status: int | None, error: str, *, pause: float | None
+    ) -> Future[None]:
+        """It did not arrive; try again after ``pause`` seconds, or never."""
+        retry_at = None if pause is None else self._clock() + pause
+        return self._database.write(
+            lambda connection: outbox.failed(connection, delivery_id, status, error, retry_at)
+        )
+
+    def deliveries(self, request_id: str) -> Future[list[Delivery]]:
+        """Every delivery of a request, oldest first."""
+        return self._database.read(lambda connection: outbox.deliveries(connection, request_id))
+
+    def redeliver(self, request_id: str) -> Future[int]:
+        """Send a request's webhooks again; how many there are."""
+        return self._database.write(
+            lambda connection: outbox.redeliver(connection, request_id, self._clock()),
+            lambda _: self._bell.ring(["outbox"]),
+        )
+
+    # Who may call
+
+    def create_key(self, scope: str) -> Future[tuple[str, str]]:
+        """A new key as (id, secret); the secret is told this once."""
+        return self._database.write(
+            lambda connection: keyring.create_key(connection, scope, self._clock())
+        )
+
+    def find_key(self, key_id: str, secret: str) -> Future[Key | None]:
+        """The key, when it exists, is not revoked, and the secret is right."""
+        return self._database.read(lambda connection: keyring.find_key(connection, key_id, secret))
+
+    def list_keys(self) -> Future[list[Key]]:
+        """Every key there was, oldest first."""
+        return self._database.read(keyring.list_keys)
+
+    def revoke_key(self, key_id: str) -> Future[bool]:
+        """Make a key useless; False when there is no such key or it already is."""
+        return self._database.write(
+            lambda connection: keyring.revoke_key(connection, key_id, self._clock())
+        )
+
+    def any_keys(self) -> Future[bool]:
+        """Was a key ever made?"""
+        return self._database.read(keyring.any_keys)
+
+    def secret(self, name: str, size: int = 32) -> Future[bytes]:
+        """The server's own secret of that name, made when first asked for."""
+        return self._database.write(lambda connection: keyring.secret(connection, name, size))
+
+
+def _done(request_id: str) -> list[str]:
+    """Topics of an end: its waiters, its webhook, and everybody who waited behind it."""
+    return [f"done:{request_id}", "outbox", "moved"]

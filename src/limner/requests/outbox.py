@@ -1,0 +1,140 @@
+"""Webhooks owed: written in the transaction of the outcome, gone only when delivered or given up.
+
+Functions of a connection; the Ledger runs them. Knows fal's webhook body; sends nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from limner.requests.request import Outcome
+from limner.requests.rows import to_json
+from limner.requests.tables import webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook and how its delivery stands."""
+
+    id: int
+    request_id: str
+    #: Public part of the key that submitted.
+    user_id: str
+    url: str
+    #: The exact bytes to sign and send.
+    body: bytes
+    #: How often it was taken up to be sent, the current time included.
+    attempts: int
+    #: Unix seconds of the next try; None when delivered or given up.
+    due_at: float | None
+    last_status: int | None
+    last_error: str | None
+    delivered_at: float | None
+
+
+def webhook_body(request_id: str, outcome: Outcome) -> bytes:
+    """fal's webhook for an outcome (wire.md 6)."""
+    body: dict[str, Any] = {
+        "request_id": request_id,
+        "gateway_request_id": request_id,
+        "status": "OK" if outcome.ok else "ERROR",
+        "payload": outcome.body,
+    }
+    if not outcome.ok:
+        body["error"] = outcome.error or f"Invalid status code: {outcome.http_status}"
+    return to_json(body).encode()
+
+
+def owe(
+    connection: sa.Connection, ended: sa.Row[Any], outcome: Outcome, now: float, forget_at: float
+) -> None:
+    """Owe the webhook of a request that just ended (a row with id, key_id, webhook_url)."""
+    connection.execute(
+        webhooks.insert().values(
+            request_id=ended.id,
+            user_id=ended.key_id or "local",
+            url=ended.webhook_url,
+            body=webhook_body(ended.id, outcome),
+            attempts=0,
+            due_at=now,
+            forget_at=forget_at,
+        )
+    )
+
+
+def due(connection: sa.Connection, now: float, limit: int, lease: float) -> list[Delivery]:
+    """Take up to ``limit`` deliveries that are due; nobody else gets them for ``lease`` seconds."""
+    pick = (
+        sa.select(webhooks.c.id)
+        .where(webhooks.c.due_at <= now)
+        .order_by(webhooks.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("pick")
+    )
+    taken = connection.execute(
+        webhooks.update()
+        .where(webhooks.c.id.in_(sa.select(pick.c.id)))
+        .values(due_at=now + lease, attempts=webhooks.c.attempts + 1)
+        .returning(webhooks)
+    )
+    return [_delivery(row) for row in taken]
+
+
+def delivered(connection: sa.Connection, delivery_id: int, status: int, now: float) -> None:
+    """The receiver has it."""
+    connection.execute(
+        webhooks.update()
+        .where(webhooks.c.id == delivery_id)
+        .values(due_at=None, last_status=status, last_error=None, delivered_at=now)
+    )
+
+
+def failed(
+    connection: sa.Connection,
+    delivery_id: int,
+    status: int | None,
+    error: str,
+    retry_at: float | None,
+) -> None:
+    """It did not arrive; try again at ``retry_at``, or never."""
+    connection.execute(
+        webhooks.update()
+        .where(webhooks.c.id == delivery_id)
+        .values(due_at=retry_at, last_status=status, last_error=error)
+    )
+
+
+def deliveries(connection: sa.Connection, request_id: str) -> list[Delivery]:
+    """Every delivery of a request, oldest first."""
+    rows = connection.execute(
+        sa.select(webhooks).where(webhooks.c.request_id == request_id).order_by(webhooks.c.id)
+    )
+    return [_delivery(row) for row in rows]
+
+
+def redeliver(connection: sa.Connection, request_id: str, now: float) -> int:
+    """Make every delivery of a request due again; how many there are."""
+    return connection.execute(
+        webhooks.update()
+        .where(webhooks.c.request_id == request_id)
+        .values(due_at=now, attempts=0, delivered_at=None)
+    ).rowcount
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        request_id=row.request_id,
+        user_id=row.user_id,
+        url=row.url,
+        body=row.body,
+        attempts=row.attempts,
+        due_at=row.due_at,
+        last_status=row.last_status,
+        last_error=row.last_error,
+        delivered_at=row.delivered_at,
+    )

@@ -1,0 +1,108 @@
+"""From a row of the ledger to a Request and back. Knows columns and JSON; runs no statement."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from limner.requests.request import (
+    LogLine,
+    Outcome,
+    Priority,
+    Request,
+    Status,
+    Submission,
+    as_datetime,
+)
+
+#: Priorities as they sort: the lower goes first.
+RANK = {Priority.NORMAL: 0, Priority.LOW: 1}
+_PRIORITY = {rank: priority for priority, rank in RANK.items()}
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON; numbers keep their exact value (Python writes floats so)."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def submission_values(submission: Submission) -> dict[str, Any]:
+    """A Submission as columns."""
+    return {
+        "endpoint": submission.endpoint,
+        "path": submission.path,
+        "key_id": submission.key_id,
+        "priority": RANK[submission.priority],
+        "input": to_json(submission.input),
+        "webhook_url": submission.webhook_url,
+        "start_by": submission.start_by,
+        "no_retry": submission.no_retry,
+        "store_io": submission.store_io,
+        "file_lifetime": submission.file_lifetime,
+        "files_base": submission.files_base,
+        "idempotency_key": submission.idempotency_key,
+    }
+
+
+def outcome_values(outcome: Outcome) -> dict[str, Any]:
+    """An Outcome as columns."""
+    return {
+        "http_status": outcome.http_status,
+        "body": to_json(outcome.body),
+        "headers": to_json(dict(outcome.headers)),
+        "error": outcome.error,
+        "error_type": outcome.error_type,
+        "files": to_json(outcome.files),
+    }
+
+
+def request_from(row: sa.Row[Any]) -> Request:
+    """A whole row as a Request."""
+    outcome = None
+    if row.http_status is not None:
+        outcome = Outcome(
+            http_status=row.http_status,
+            body=json.loads(row.body),
+            headers=json.loads(row.headers),
+            error=row.error,
+            error_type=row.error_type,
+            files=tuple(json.loads(row.files)),
+        )
+    return Request(
+        id=row.id,
+        submission=Submission(
+            endpoint=row.endpoint,
+            input=json.loads(row.input) if row.input is not None else {},
+            path=row.path,
+            key_id=row.key_id,
+            priority=_PRIORITY[row.priority],
+            webhook_url=row.webhook_url,
+            start_by=row.start_by,
+            no_retry=row.no_retry,
+            store_io=row.store_io,
+            file_lifetime=row.file_lifetime,
+            files_base=row.files_base,
+            idempotency_key=row.idempotency_key,
+        ),
+        status=Status(row.status),
+        attempt=row.attempt,
+        cancel_requested=row.cancel_requested,
+        progress=row.progress,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        engine=row.engine,
+        outcome=outcome,
+    )
+
+
+def log_line_from(row: sa.Row[Any]) -> LogLine:
+    """A row of ``logs`` as a LogLine."""
+    return LogLine(
+        seq=row.seq,
+        at=as_datetime(row.at),
+        level=row.level,
+        message=row.message,
+        progress=row.progress,
+    )

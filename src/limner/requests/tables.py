@@ -1,0 +1,136 @@
+"""The ledger's tables, in SQLAlchemy Core, the same for SQLite and PostgreSQL.
+
+Knows columns and indexes; knows no operation.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+#: Grows with every change of the tables; a database with a higher one is not opened.
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+_SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_SECONDS = sa.Float(53)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    #: The order of arrival; a request that goes back to the queue keeps it, so it is at the head.
+    sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("key_id", sa.Text, nullable=False),
+    #: 0 normal, 1 low: the lower goes first.
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    #: The fence: grows with every claim, and only the current attempt may end the request.
+    sa.Column("attempt", sa.Integer, nullable=False),
+    #: How often a worker was lost with it.
+    sa.Column("losses", sa.Integer, nullable=False),
+    sa.Column("worker", sa.Text),
+    sa.Column("lease_until", _SECONDS),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False),
+    sa.Column("progress", sa.Float, nullable=False),
+    sa.Column("engine", sa.Text),
+    #: Compact JSON; null once forgotten.
+    sa.Column("input", sa.Text),
+    sa.Column("webhook_url", sa.Text),
+    sa.Column("start_by", _SECONDS),
+    sa.Column("no_retry", sa.Boolean, nullable=False),
+    sa.Column("store_io", sa.Boolean, nullable=False),
+    sa.Column("file_lifetime", _SECONDS),
+    sa.Column("files_base", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("created_at", _SECONDS, nullable=False),
+    sa.Column("started_at", _SECONDS),
+    sa.Column("finished_at", _SECONDS),
+    #: The outcome; http_status is null until there is one.
+    sa.Column("http_status", sa.SmallInteger),
+    sa.Column("body", sa.Text),
+    sa.Column("headers", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Column("error_type", sa.Text),
+    #: JSON list of names in the file store.
+    sa.Column("files", sa.Text),
+    #: When the whole row goes.
+    sa.Column("forget_at", _SECONDS),
+)
+
+_waiting = requests.c.status == "queued"
+_running = requests.c.status == "running"
+
+
+def _partial(name: str, *columns: sa.Column[object], where: sa.ColumnElement[bool]) -> sa.Index:
+    return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_partial(
+    "requests_waiting", requests.c.endpoint, requests.c.priority, requests.c.seq, where=_waiting
+)
+_partial("requests_leases", requests.c.lease_until, where=_running)
+_partial(
+    "requests_start_by", requests.c.start_by, where=_waiting & requests.c.start_by.is_not(None)
+)
+_partial("requests_forget_at", requests.c.forget_at, where=requests.c.forget_at.is_not(None))
+sa.Index(
+    "requests_idempotency",
+    requests.c.key_id,
+    requests.c.idempotency_key,
+    unique=True,
+    sqlite_where=requests.c.idempotency_key.is_not(None),
+    postgresql_where=requests.c.idempotency_key.is_not(None),
+)
+
+logs = sa.Table(
+    "logs",
+    metadata,
+    sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("request_id", sa.Text, nullable=False, index=True),
+    sa.Column("at", _SECONDS, nullable=False),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("progress", sa.Float),
+)
+
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("id", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("request_id", sa.Text, nullable=False, index=True),
+    #: The public part of the key that submitted; fal calls it the user.
+    sa.Column("user_id", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    #: The exact bytes that are signed and sent.
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    #: When to send it (again); null when it was delivered or given up.
+    sa.Column("due_at", _SECONDS),
+    sa.Column("last_status", sa.SmallInteger),
+    sa.Column("last_error", sa.Text),
+    sa.Column("delivered_at", _SECONDS),
+    sa.Column("forget_at", _SECONDS, nullable=False),
+)
+_partial("webhooks_due", webhooks.c.due_at, where=webhooks.c.due_at.is_not(None))
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("created_at", _SECONDS, nullable=False),
+    sa.Column("revoked_at", _SECONDS),
+)
+
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+schema = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))
