@@ -19,7 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-from paint_attributes import EDITS, Face
+from aligned_face import Face
+from paint_attributes import EDITS
 from PIL import Image, ImageOps
 
 from limner.sketch.networks import ensure

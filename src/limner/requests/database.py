@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.pool import StaticPool
 
 from limner.errors import OurFault
@@ -88,9 +89,9 @@ class _Lane:
         done: list[tuple[_Task[Any], Any]] = []
         try:
             with self._engine.begin() as connection:
+                alone = len(batch) == 1
                 for task in batch:
                     try:
-                        alone = len(batch) == 1
                         with nullcontext() if alone else connection.begin_nested():
                             done.append((task, task.operation(connection)))
                     except Exception as fault:
@@ -173,7 +174,7 @@ def _sqlite(url: str, begin: str) -> sa.Engine:
     """An engine of one connection whose transactions begin as told."""
     engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
 
-    @sa.event.listens_for(engine, "connect")
+    @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
         # The driver must not open transactions of its own; ours begin below.
         connection.isolation_level = None
@@ -184,7 +185,7 @@ def _sqlite(url: str, begin: str) -> sa.Engine:
         ):
             connection.execute(f"PRAGMA {pragma}")
 
-    @sa.event.listens_for(engine, "begin")
+    @event.listens_for(engine, "begin")
     def begun(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
         connection.exec_driver_sql(begin)
 

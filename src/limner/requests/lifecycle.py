@@ -367,5 +367,6 @@ def _end(
     ).all()
     for row in rows:
         if row.webhook_url is not None:
-            outbox.owe(connection, row, outcome, now, now + rules.retention)
+            owed = outbox.Owed(row.id, row.key_id, row.webhook_url)
+            outbox.owe(connection, owed, outcome, now, now + rules.retention)
     return [row.id for row in rows]

@@ -35,6 +35,15 @@ class Delivery:
     delivered_at: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """To whom a webhook is owed, and where."""
+
+    request_id: str
+    key_id: str
+    url: str
+
+
 def webhook_body(request_id: str, outcome: Outcome) -> bytes:
     """fal's webhook for an outcome (wire.md 6)."""
     body: dict[str, Any] = {
@@ -49,15 +58,15 @@ def webhook_body(request_id: str, outcome: Outcome) -> bytes:
 
 
 def owe(
-    connection: sa.Connection, ended: sa.Row[Any], outcome: Outcome, now: float, forget_at: float
+    connection: sa.Connection, owed: Owed, outcome: Outcome, now: float, forget_at: float
 ) -> None:
-    """Owe the webhook of a request that just ended (a row with id, key_id, webhook_url)."""
+    """Owe the webhook of a request that just ended."""
     connection.execute(
         webhooks.insert().values(
-            request_id=ended.id,
-            user_id=ended.key_id or "local",
-            url=ended.webhook_url,
-            body=webhook_body(ended.id, outcome),
+            request_id=owed.request_id,
+            user_id=owed.key_id or "local",
+            url=owed.url,
+            body=webhook_body(owed.request_id, outcome),
             attempts=0,
             due_at=now,
             forget_at=forget_at,

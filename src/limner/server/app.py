@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -63,7 +63,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     webhooks = Webhooks(parts.ledger, signer, parts.post, watch)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         watch.attach()
         with parts.ledger.hear(watch.heard):
             tasks = [
@@ -108,11 +108,6 @@ def create_app(parts: ServerParts) -> FastAPI:
 
 def _cors(parts: ServerParts) -> Middleware:
     """Browsers may call from anywhere once a key is needed, and from this machine before."""
-    everywhere: dict[str, object] = (
-        {"allow_origin_regex": LOCAL_ORIGINS}
-        if parts.open_without_keys
-        else {"allow_origins": ["*"]}
-    )
     return Middleware(
         CORSMiddleware,
         allow_methods=["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"],
@@ -123,7 +118,8 @@ def _cors(parts: ServerParts) -> Middleware:
             "etag",
             "x-limner-engine",
         ],
-        **everywhere,
+        allow_origins=() if parts.open_without_keys else ("*",),
+        allow_origin_regex=LOCAL_ORIGINS if parts.open_without_keys else None,
     )
 
 

@@ -148,7 +148,8 @@ class Hosts:
 
 
 def _http_scheme(scope: Scope) -> str:
-    return {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    scheme: str = scope["scheme"]
+    return {"ws": "http", "wss": "https"}.get(scheme, scheme)
 
 
 def _arrive(scope: Scope, path: str, address: Address) -> None:

@@ -119,7 +119,8 @@ class Queue:
 
     async def _changes(self, call: HttpRequest, request: Request) -> AsyncIterator[Any]:
         with_logs = wants_logs(call)
-        seen, last = -1, None
+        seen = -1
+        last: dict[str, Any] = {}
         with self._watch.listen(f"step:{request.id}", f"done:{request.id}", "moved") as heard:
             while (current := await asyncio.wrap_future(self._ledger.get(request.id))) is not None:
                 logs: list[LogLine] | None = None

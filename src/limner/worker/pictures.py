@@ -11,7 +11,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from limner.endpoints.fields import Image
-from limner.files.store import FileStore
+from limner.files.store import Description, FileStore, read, reserve
 from limner.requests.request import Submission
 from limner.stages.fetch import Door
 
@@ -25,11 +25,11 @@ def own_file_reader(files: FileStore) -> Callable[[str], bytes | None]:
     host name or prefix the URL reached the caller.
     """
 
-    def read(url: str) -> bytes | None:
+    def own_file(url: str) -> bytes | None:
         match = OWN_FILE.search(urlsplit(url).path)
-        return files.read(match[1]) if match else None
+        return read(files, match[1]) if match else None
 
-    return read
+    return own_file
 
 
 class RequestPictures:
@@ -51,16 +51,16 @@ class RequestPictures:
 
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
         """Keep a picture; its content type has PIL's case, as fal's has (``image/PNG``)."""
+        content_type = f"image/{format}"
         stored = self._files.save(
-            encoded,
-            content_type=f"image/{format}",
-            file_name=f".{format.lower()}",
-            expires_at=time.time() + self._life,
+            reserve(f".{format.lower()}"),
+            [encoded],
+            Description(content_type, expires_at=time.time() + self._life),
         )
         self.published.append(stored.name)
         return Image(
             url=f"{self._submission.files_base}/files/{stored.name}",
-            content_type=f"image/{format}",
+            content_type=content_type,
             file_name=stored.name,
             file_size=stored.size,
             width=width,

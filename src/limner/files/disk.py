@@ -1,0 +1,176 @@
+"""The file store on a disk.
+
+``root/ab/name/`` holds ``content`` and ``about.json`` for a name that begins with ``ab``; a file
+appears by one rename of its folder. Knows the contract; knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from limner.files.store import MOST_PARTS, NAME, Description, StoredFile
+
+CHUNK = 1 << 18
+
+#: Seconds after which parts that were never joined are thrown away.
+PARTS_LIFE = 86_400
+
+CONTENT, ABOUT = "content", "about.json"
+
+
+class DiskStore:
+    """Files under one folder."""
+
+    def __init__(self, root: Path, clock: Callable[[], float] = time.time) -> None:
+        """``root`` is made, for this user's eyes only, when it is not there."""
+        self._root = root
+        self._clock = clock
+        self._unfinished = root / ".unfinished"
+        self._parts = root / ".parts"
+        for folder in (root, self._unfinished, self._parts):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def save(self, name: str, content: Iterable[bytes], said: Description) -> StoredFile:
+        """See FileStore. A name that is kept already stays as it is."""
+        place = self._place(name)
+        scratch = self._unfinished / f"{name}-{os.urandom(6).hex()}"
+        scratch.mkdir()
+        try:
+            size, sha256 = _write(scratch / CONTENT, content)
+            stored = StoredFile(
+                name, said.content_type, size, sha256, self._clock(), said.expires_at
+            )
+            about = json.dumps(dataclasses.asdict(stored)).encode()
+            _write(scratch / ABOUT, [about])
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            try:
+                scratch.rename(place)
+            except OSError:
+                return self._read_about(place) or stored
+            _sync_folder(place.parent)
+            return stored
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def find(self, name: str) -> StoredFile | None:
+        """See FileStore."""
+        if not NAME.fullmatch(name):
+            return None
+        stored = self._read_about(self._place(name))
+        if stored is None or (stored.expires_at is not None and stored.expires_at <= self._clock()):
+            return None
+        return stored
+
+    def stream(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """See FileStore."""
+        stored = self.find(name)
+        if stored is None:
+            return
+        left = (stored.size if stop is None else min(stop, stored.size)) - start
+        try:
+            content = (self._place(name) / CONTENT).open("rb")
+        except FileNotFoundError:
+            return  # deleted since
+        with content:
+            content.seek(start)
+            while left > 0 and (chunk := content.read(min(CHUNK, left))):
+                left -= len(chunk)
+                yield chunk
+
+    def delete(self, name: str) -> bool:
+        """See FileStore."""
+        return bool(NAME.fullmatch(name)) and self._remove(self._place(name))
+
+    def expire(self, now: float) -> int:
+        """See FileStore."""
+        gone = 0
+        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
+            stored = self._read_about(about.parent)
+            if stored is not None and stored.expires_at is not None and stored.expires_at <= now:
+                gone += self._remove(about.parent)
+        for folder in (self._unfinished, self._parts):
+            for old in folder.iterdir():
+                if old.stat().st_mtime < now - PARTS_LIFE:
+                    shutil.rmtree(old, ignore_errors=True)
+        return gone
+
+    def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
+        """See FileStore."""
+        self._place(name)
+        if not 1 <= number <= MOST_PARTS:
+            raise ValueError(f"part {number} is not between 1 and {MOST_PARTS}")
+        folder = self._parts / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        scratch = folder / f".{number}-{os.urandom(6).hex()}"
+        try:
+            _, sha256 = _write(scratch, content)
+            scratch.rename(folder / str(number))
+        finally:
+            scratch.unlink(missing_ok=True)
+        return sha256
+
+    def join_parts(self, name: str, numbers: Sequence[int], said: Description) -> StoredFile | None:
+        """See FileStore."""
+        if (already := self.find(name)) is not None:
+            return already
+        parts = [self._parts / name / str(number) for number in sorted(set(numbers))]
+        if not NAME.fullmatch(name) or not parts or not all(part.exists() for part in parts):
+            return None
+        stored = self.save(name, (chunk for part in parts for chunk in _chunks(part)), said)
+        shutil.rmtree(self._parts / name, ignore_errors=True)
+        return stored
+
+    def _place(self, name: str) -> Path:
+        if not NAME.fullmatch(name):
+            raise ValueError("not a name that this store makes")
+        return self._root / name[:2].lower() / name
+
+    def _read_about(self, place: Path) -> StoredFile | None:
+        try:
+            return StoredFile(**json.loads((place / ABOUT).read_bytes()))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _remove(self, place: Path) -> bool:
+        """Out of sight in one rename, then off the disk."""
+        away = self._unfinished / f"deleted-{os.urandom(8).hex()}"
+        try:
+            place.rename(away)
+        except FileNotFoundError:
+            return False
+        shutil.rmtree(away, ignore_errors=True)
+        return True
+
+
+def _write(path: Path, content: Iterable[bytes]) -> tuple[int, str]:
+    """Write and fsync; size and SHA-256 in hex."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("xb") as out:
+        for chunk in content:
+            digest.update(chunk)
+            size += out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    return size, digest.hexdigest()
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as part:
+        while chunk := part.read(CHUNK):
+            yield chunk
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is durable once its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""What every engine does alike: pictures in, faces found, verdicts, pictures out."""
