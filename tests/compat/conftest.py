@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import fal_client
 import fal_client.client as addresses
+import httpx
 import pytest
 
 from tests.rig.process import Server
@@ -21,13 +23,19 @@ NODE_CLIENT = HERE / "node"
 
 
 @pytest.fixture
-def python_client(server: Server, monkeypatch: pytest.MonkeyPatch) -> fal_client.SyncClient:
+def python_client(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[fal_client.SyncClient]:
     """Route D of wire.md 1.4: the client's module addresses, everything over plain HTTP."""
     monkeypatch.setattr(addresses, "RUN_URL_FORMAT", f"{server.base}/fal.run/")
     monkeypatch.setattr(addresses, "QUEUE_URL_FORMAT", f"{server.base}/queue.fal.run/")
     monkeypatch.setattr(addresses, "REST_URL", f"{server.base}/rest.fal.ai")
     monkeypatch.setattr(addresses, "CDN_URL", f"{server.base}/v3.fal.media")
-    return fal_client.SyncClient(key="any:key")
+    yield fal_client.SyncClient(key="any:key")
+    # fal's client has no close of its own and drops httpx clients; Limner itself uses httpx2.
+    for left in gc.get_objects():
+        if isinstance(left, httpx.Client):
+            left.close()
 
 
 def node_program() -> tuple[str, list[str]]:

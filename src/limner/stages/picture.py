@@ -215,7 +215,7 @@ def _deep_gray(image: Image.Image) -> Image.Image:
     Pillow's own conversion of these modes clips instead of scaling. The file does not say
     where white is, so it is taken to be 65535 (255 if nothing is brighter; 1.0 for floats).
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
     brightest = float(values.max())
     if image.mode.startswith("I;16"):
         white = 65535.0
@@ -244,8 +244,8 @@ def _to_srgb(colour: Image.Image, icc: object) -> Image.Image:
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:
-    plain: Any = ImageCms.createProfile("sRGB")  # pyright: ignore[reportUnknownMemberType]
-    return ImageCms.ImageCmsProfile(plain)
+    create: Any = getattr(ImageCms, "createProfile")  # noqa: B009  # its stub is half untyped
+    return ImageCms.ImageCmsProfile(create("sRGB"))
 
 
 def _on_white(rgb: Pixels, alpha: Pixels) -> Pixels:
