@@ -52,9 +52,14 @@ def point_client_at(base: str) -> None:
 def show(update: fal_client.Status, seen: list[str]) -> None:
     """Print what is new in a status update."""
     if isinstance(update, fal_client.Queued):
-        print(f"  in the queue, {update.position} in front")
+        told = f"  in the queue, {update.position} in front"
+        if told not in seen:
+            print(told)
+            seen.append(told)
     elif isinstance(update, fal_client.InProgress | fal_client.Completed):
-        for entry in (update.logs or [])[len(seen) :]:
+        for entry in update.logs or []:
+            if entry["message"] in seen:
+                continue
             progress = entry["labels"].get("progress")
             share = f"{progress:4.0%}" if progress is not None else "    "
             print(f"  {share}  {entry['message']}")

@@ -80,6 +80,12 @@ def effects(faces: list[Face], stylizer: Stylizer) -> dict[str, np.ndarray]:
     return {name: np.stack(each) for name, each in changes.items()}
 
 
+def average(faces: list[Face], stylizer: Stylizer) -> np.ndarray:
+    """The mean latent [12, 512] of all faces and their mirror images: nobody in particular."""
+    sides = [side for face in faces for side in (face, mirrored(face))]
+    return np.mean([stylizer.encode(side.picture) for side in sides], 0)
+
+
 def sheet(faces: list[Face], stylizer: Stylizer, changes: dict[str, np.ndarray]) -> np.ndarray:
     """A row per face and style: photo, drawing, then each direction learnt from other faces."""
     rows: list[np.ndarray] = []
@@ -103,6 +109,7 @@ def main(folder: Path, learnt: Path, contact_sheet: Path) -> None:
     # The encoder gives four rows of the latent each the same offset: three vectors say it all.
     np.savez_compressed(
         learnt,
+        average=average(faces, stylizer).astype(np.float16),
         **{
             name: (gain * changes[name].mean(0)[::4]).astype(np.float16)
             for name, (_, gain) in EDITS.items()

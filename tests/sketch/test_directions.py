@@ -16,8 +16,9 @@ LATENT = np.random.default_rng(1).normal(size=(12, 512)).astype(np.float32)
 def test_the_file_holds_just_the_directions_of_the_table() -> None:
     stored = files("limner.sketch").joinpath("directions.npz")
     with stored.open("rb") as opened, np.load(opened) as learnt:
-        assert set(learnt) == set(DIRECTIONS)
-        for name in learnt:
+        assert set(learnt) == {*DIRECTIONS, "average"}
+        assert learnt["average"].shape == (12, 512)
+        for name in DIRECTIONS:
             assert learnt[name].shape == (3, 512) and learnt[name].dtype == np.float16
             assert np.isfinite(learnt[name]).all()
     assert len(stored.read_bytes()) < 200_000

@@ -34,9 +34,10 @@ def shelve(home: Path, name: str, receipt: Receipt | None = None) -> Path:
     return folder / spec.filename
 
 
-@pytest.mark.parametrize("spec", NETWORKS.values(), ids=str)
-def test_every_network_is_pinned_and_its_licence_told(spec: object) -> None:
-    network = next(each for each in NETWORKS.values() if each is spec)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_pinned_and_its_licence_told(name: str) -> None:
+    network = NETWORKS[name]
+    assert network.name == name
     for member in network.members:
         assert re.fullmatch(r"[0-9a-f]{64}", member.sha256)
         assert member.size > 0

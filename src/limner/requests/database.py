@@ -182,6 +182,8 @@ def _sqlite(url: str, begin: str) -> sa.Engine:
             f"busy_timeout={BUSY_TIMEOUT}",
             "journal_mode=WAL",
             "synchronous=FULL",
+            # Deleting deletes: freed pages are overwritten, not left to be read.
+            "secure_delete=ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 
-from limner.requests import forgetting, keyring, lifecycle, outbox
+from limner.requests import forgetting, keyring, leasing, outbox, queueing
 from limner.requests.bell import Bell, bell_folder
 from limner.requests.database import Database
 from limner.requests.keyring import Key
@@ -71,7 +71,7 @@ class Ledger:
 
         def run(connection: Connection) -> Request:
             now = self._clock()
-            return lifecycle.submit(connection, submission, max_waiting, ended, now, self._rules)
+            return queueing.submit(connection, submission, max_waiting, ended, now, self._rules)
 
         def committed(request: Request) -> None:
             self._bell.ring(["queued"] if ended is None else _done(request.id))
@@ -80,20 +80,20 @@ class Ledger:
 
     def get(self, request_id: str) -> Future[Request | None]:
         """A request, or None."""
-        return self._database.read(lambda connection: lifecycle.get(connection, request_id))
+        return self._database.read(lambda connection: queueing.get(connection, request_id))
 
     def position(self, request_id: str) -> Future[int | None]:
         """How many waiting requests go before this one; None when it does not wait."""
-        return self._database.read(lambda connection: lifecycle.position(connection, request_id))
+        return self._database.read(lambda connection: queueing.position(connection, request_id))
 
     def waiting(self, endpoint: str) -> Future[int]:
         """How many requests of an endpoint wait."""
-        return self._database.read(lambda connection: lifecycle.waiting(connection, endpoint))
+        return self._database.read(lambda connection: queueing.waiting(connection, endpoint))
 
     def logs(self, request_id: str, after: int = -1) -> Future[list[LogLine]]:
         """The log lines with a number above ``after``, in order."""
         return self._database.read(
-            lambda connection: lifecycle.log_lines(connection, request_id, after)
+            lambda connection: queueing.log_lines(connection, request_id, after)
         )
 
     def cancel(self, request_id: str) -> Future[Cancellation]:
@@ -106,7 +106,7 @@ class Ledger:
                 self._bell.ring([f"cancel:{request_id}"])
 
         return self._database.write(
-            lambda connection: lifecycle.cancel(connection, request_id, self._clock(), self._rules),
+            lambda connection: queueing.cancel(connection, request_id, self._clock(), self._rules),
             committed,
         )
 
@@ -121,7 +121,7 @@ class Ledger:
                 self._bell.ring([f"step:{request.id}" for request in claimed] + ["moved"])
 
         return self._database.write(
-            lambda connection: lifecycle.claim(
+            lambda connection: leasing.claim(
                 connection, worker, endpoints, limit, self._clock(), self._rules
             ),
             committed,
@@ -130,13 +130,13 @@ class Ledger:
     def heartbeat(self, held: Sequence[tuple[str, int]]) -> Future[dict[str, Standing]]:
         """Renew the leases of (id, attempt) pairs; what became of each."""
         return self._database.write(
-            lambda connection: lifecycle.heartbeat(connection, held, self._clock(), self._rules)
+            lambda connection: leasing.heartbeat(connection, held, self._clock(), self._rules)
         )
 
     def step(self, request_id: str, attempt: int, taken: StepTaken) -> Future[Standing]:
         """Write a step down, renew the lease, and hear whether to go on."""
         return self._database.write(
-            lambda connection: lifecycle.step(
+            lambda connection: leasing.step(
                 connection, request_id, attempt, taken, self._clock(), self._rules
             ),
             lambda _: self._bell.ring([f"step:{request_id}"]),
@@ -145,7 +145,7 @@ class Ledger:
     def finish(self, request_id: str, attempt: int, outcome: Outcome) -> Future[bool]:
         """Give a request its one outcome; False when this attempt has it no more."""
         return self._database.write(
-            lambda connection: lifecycle.finish(
+            lambda connection: leasing.finish(
                 connection, request_id, attempt, outcome, self._clock(), self._rules
             ),
             lambda _: self._bell.ring(_done(request_id)),
@@ -154,7 +154,7 @@ class Ledger:
     def release(self, request_id: str, attempt: int) -> Future[bool]:
         """Put a request back where it stood in the queue."""
         return self._database.write(
-            lambda connection: lifecycle.release(connection, request_id, attempt),
+            lambda connection: leasing.release(connection, request_id, attempt),
             lambda _: self._bell.ring(["queued"]),
         )
 
@@ -168,7 +168,7 @@ class Ledger:
             self._bell.ring(topics + (["queued"] if reaped.requeued else []))
 
         return self._database.write(
-            lambda connection: lifecycle.reap(connection, self._clock(), self._rules), committed
+            lambda connection: leasing.reap(connection, self._clock(), self._rules), committed
         )
 
     def expire(self) -> Future[tuple[str, ...]]:

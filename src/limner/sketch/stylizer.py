@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
+
+from limner.stages.runtime import open_session
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -81,8 +82,10 @@ class Stylizer:
     """
 
     def __init__(self, encoder: Path, generators: Mapping[str, Path], threads: int) -> None:
-        self._encoder = _open(encoder, threads)
-        self._generators = {style: _open(path, threads) for style, path in generators.items()}
+        self._encoder = open_session(encoder, threads)
+        self._generators = {
+            style: open_session(path, threads) for style, path in generators.items()
+        }
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -109,15 +112,3 @@ class Stylizer:
         feed = {"wplus": wplus[None].astype(np.float32), "noise": noise * np.float32(noise_scale)}
         image = cast("Floats", self._generators[style].run(["image"], feed)[0])[0]
         return (image.clip(0, 1) * 255).round().astype(np.uint8)
-
-
-def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = cast("Any", onnxruntime.SessionOptions())
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # Waiting threads would otherwise spin, and take the cores from other work.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        path.as_posix(), options, providers=["CPUExecutionProvider"]
-    )

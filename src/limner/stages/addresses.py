@@ -1,7 +1,7 @@
 """Which addresses a caller's URL may lead to.
 
-A host name is resolved once, every address it has is checked, and the connection goes to exactly
-a checked one, so that a name which changes its mind in between (DNS rebinding) wins nothing.
+A host name is resolved once and every address it has is checked; whoever connects afterwards goes
+to exactly those, so that a name which changes its mind in between (DNS rebinding) wins nothing.
 Knows IP addresses and URLs; fetches nothing.
 """
 
@@ -11,7 +11,8 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+
+import httpx2
 
 from limner.errors import FileDownloadError
 
@@ -20,8 +21,30 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: host, port → addresses as text; raises OSError.
 Resolver = Callable[[str, int], Sequence[str]]
 
-#: Prefixes that carry an IPv4 address inside an IPv6 one: NAT64 (RFC 6052, RFC 8215).
-_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+#: Longest host name that DNS can hold.
+LONGEST_HOST = 253
+
+#: IPv4 inside IPv6 as DNS64 hands it out (RFC 6052): judged by what is inside.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+#: All that is given out of IPv6 for the open internet.
+_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")
+
+#: Not the open internet, although not every Python's ``is_global`` says so.
+_CLOSED = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "100.64.0.0/10",  # carriers' NAT, and Alibaba's metadata service
+        "168.63.129.16/32",  # Azure's, public by its number only
+        "192.0.0.0/24",  # protocol assignments, and Oracle's metadata service
+        "192.88.99.0/24",  # 6to4 relays
+        "198.18.0.0/15",  # benchmarks
+        "2001::/23",  # protocol assignments: Teredo, ORCHID, …
+        "2002::/16",  # 6to4: leads to any IPv4 address
+        "2001:db8::/32",  # documentation
+        "3fff::/20",  # documentation
+    )
+)
 
 
 def system_resolver(host: str, port: int) -> list[str]:
@@ -30,69 +53,43 @@ def system_resolver(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def embedded(address: Ip) -> Ip:
-    """The IPv4 address that an IPv6 one stands for, or the address itself."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
-    if any(address in network for network in _NAT64) or int(address) >> 32 == 0:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
-
-
 def is_public(address: Ip) -> bool:
     """Is this a place on the open internet? Metadata services, carriers' NATs and all are not."""
-    inner = embedded(address)
-    return inner.is_global and not inner.is_multicast and not inner.is_reserved
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _GLOBAL_V6:
+            return False
+    if any(address in network for network in _CLOSED):
+        return False
+    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL with the one address to connect to."""
+    """A URL with the addresses that may be connected to."""
 
-    url: SplitResult
+    url: httpx2.URL
     host: str
-    address: str
-
-    @property
-    def pinned(self) -> str:
-        """The URL with the checked address instead of the name."""
-        ip = f"[{self.address}]" if ":" in self.address else self.address
-        port = f":{self.url.port}" if self.url.port else ""
-        return self.url._replace(netloc=f"{ip}{port}", fragment="").geturl()
-
-    @property
-    def host_header(self) -> str:
-        """What the server is told it was called."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.url.port}" if self.url.port else host
+    addresses: tuple[str, ...]
 
 
 def resolve(url: str, *, allow_private: bool, resolver: Resolver) -> Target:
-    """Check a URL and pick its address. Raises FileDownloadError, which names the host only."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        host = parts.hostname
-    except ValueError:
-        raise FileDownloadError(
-            "The URL cannot be read. Give an http(s) URL or a data URI."
-        ) from None
+    """Check a URL and find its addresses. Raises FileDownloadError, which names the host only."""
+    parts = _parse(url)
+    host = parts.raw_host.decode("ascii").rstrip(".")
     if parts.scheme not in ("http", "https") or not host:
         raise FileDownloadError(
             "The URL is neither http(s) nor a data URI. Upload the file, or give such a URL."
         )
-    if parts.username is not None or parts.password is not None:
+    if parts.userinfo:
         raise FileDownloadError("The URL holds credentials. Use a signed URL or upload the file.")
-    host = host.rstrip(".")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in resolver(host, port)]
-    except (OSError, UnicodeError, ValueError):
+    except (OSError, ValueError):
         addresses = []
     if not addresses:
         raise FileDownloadError(f"The host {host} cannot be found. Check the URL.")
@@ -101,4 +98,16 @@ def resolve(url: str, *, allow_private: bool, resolver: Resolver) -> Target:
             f"The host {host} is not on the public internet, and this server does not fetch "
             "private addresses. Upload the file, or send it as a data URI."
         )
-    return Target(parts, host, str(addresses[0]))
+    if parts.raw_host.endswith(b"."):
+        parts = parts.copy_with(host=host)  # certificates name hosts without the root's dot
+    return Target(parts, host, tuple(str(address) for address in addresses))
+
+
+def _parse(url: str) -> httpx2.URL:
+    try:
+        parts = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        parts = None
+    if parts is None or len(parts.raw_host) > LONGEST_HOST or not 0 < (parts.port or 80) < 65536:
+        raise FileDownloadError("The URL cannot be read. Give an http(s) URL or a data URI.")
+    return parts

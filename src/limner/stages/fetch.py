@@ -7,17 +7,19 @@ Knows URLs and HTTP; knows nothing of pictures.
 
 from __future__ import annotations
 
-import base64
 import binascii
-import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from urllib.parse import unquote_to_bytes, urljoin
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from urllib.parse import unquote_to_bytes
 
+import httpcore2
 import httpx2
 
 from limner.errors import FileDownloadError, FileTooLarge
 from limner.stages.addresses import Resolver, Target, resolve, system_resolver
+from limner.stages.dial import Deadline, dial
 
 #: Redirects followed before a download is given up.
 MOST_REDIRECTS = 5
@@ -27,9 +29,16 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Some hosts refuse clients that do not say who they are.
 USER_AGENT = "limner"
 
+#: A percent sign that begins no escape.
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
 
 class Door:
-    """Fetches what callers name, and posts what they are owed. Safe from several threads."""
+    """Fetches what callers name, and posts what they are owed. Safe from several threads.
+
+    Proxies of the environment are never used: they would resolve the name once more, and undo
+    the check of its addresses.
+    """
 
     def __init__(
         self,
@@ -57,33 +66,39 @@ class Door:
         return self._download(url)
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> int:
-        """The receiver's status; a redirect is a status like any other.
+        """The receiver's status within ``timeout`` seconds; a redirect is a status like any other.
 
         Raises FileDownloadError when the receiver cannot or must not be reached.
         """
-        target = self._resolve(url)
-        with _told(target.host), self._client(timeout) as client:
-            request = self._request(client, "POST", target, headers, body)
-            answer = client.send(request, stream=True)
-            answer.close()
-            return answer.status_code
+        deadline = Deadline(timeout)
+        said = {"user-agent": USER_AGENT, **headers}
+        with dial(
+            self._resolve(url), "POST", said, deadline=deadline, tls=self._tls, body=body
+        ) as answer:
+            return answer.status
 
     def _inline(self, url: str) -> bytes:
-        """A data URI (RFC 2397)."""
+        """A data URI (RFC 2397): its size is known before it is decoded."""
         head, comma, payload = url[5:].partition(",")
         if not comma:
             raise FileDownloadError(
                 "The data URI has no comma. Write data:<type>;base64,<content>."
             )
-        if len(payload) * 3 // 4 > self._max_bytes + 3:
+        length = len(payload) - 2 * payload.count("%")
+        encoded = head.lower().endswith(";base64")
+        if (length * 3 // 4 - 2 if encoded else length) > self._max_bytes:
             raise self._too_large()
-        if not head.lower().endswith(";base64"):
-            return self._capped(unquote_to_bytes(payload))
-        try:
-            text = unquote_to_bytes(payload) if "%" in payload else payload.encode()
-            return self._capped(base64.b64decode(text, validate=True))
-        except (binascii.Error, ValueError):
-            raise FileDownloadError("The data URI's content is not valid base64.") from None
+        if not payload.isascii() or BAD_ESCAPE.search(payload):
+            raise FileDownloadError("The data URI's content is not percent-encoded as it should.")
+        content = unquote_to_bytes(payload) if "%" in payload else payload.encode()
+        if encoded:
+            try:
+                content = binascii.a2b_base64(content, strict_mode=True)
+            except binascii.Error:
+                raise FileDownloadError(
+                    "The data URI's content is not valid base64. Encode the whole file again."
+                ) from None
+        return self._capped(content)
 
     def _capped(self, content: bytes) -> bytes:
         if len(content) > self._max_bytes:
@@ -97,80 +112,59 @@ class Door:
         )
 
     def _download(self, url: str) -> bytes:
-        deadline = time.monotonic() + self._timeout
-        with self._client(self._timeout) as client:
-            for _ in range(MOST_REDIRECTS + 1):
-                target = self._resolve(url)
-                with _told(target.host):
-                    request = self._request(client, "GET", target, {"accept": "*/*"}, None)
-                    answer = client.send(request, stream=True)
-                    try:
-                        if answer.status_code not in REDIRECTS:
-                            return self._content(answer, target.host, deadline)
-                        url = urljoin(url, answer.headers.get("location", ""))
-                    finally:
-                        answer.close()
-        raise FileDownloadError(f"The URL was redirected more than {MOST_REDIRECTS} times.")
+        deadline = Deadline(self._timeout)
+        said = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity"}
+        for _ in range(MOST_REDIRECTS + 1):
+            target = self._resolve(url)
+            with dial(target, "GET", said, deadline=deadline, tls=self._tls) as answer:
+                if answer.status not in REDIRECTS:
+                    return self._content(answer, target.host)
+                url = _next(target, answer)
+        raise FileDownloadError(
+            f"The URL was redirected more than {MOST_REDIRECTS} times. Give the last address."
+        )
 
-    def _content(self, answer: httpx2.Response, host: str, deadline: float) -> bytes:
-        if answer.status_code != 200:
+    def _content(self, answer: httpcore2.Response, host: str) -> bytes:
+        if answer.status != 200:
             raise FileDownloadError(
-                f"The host {host} answered {answer.status_code}. Check that the URL is public."
+                f"The host {host} answered {answer.status}. Check that the URL is public."
             )
-        if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        # What unpacks to a thousand times its size was never asked for.
+        if _header(answer, b"content-encoding").lower() not in ("", "identity"):
             raise FileDownloadError(
-                f"The host {host} sent compressed content that was not asked for."
+                f"The host {host} sent compressed content that was not asked for. Upload the file."
             )
-        declared = answer.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > self._max_bytes:
+        declared = _header(answer, b"content-length")
+        if declared.isdecimal() and int(declared) > self._max_bytes:
             raise self._too_large()
         content = bytearray()
-        for chunk in answer.iter_raw():
+        for chunk in answer.iter_stream():
             content += chunk
             if len(content) > self._max_bytes:
                 raise self._too_large()
-            if time.monotonic() > deadline:
-                raise FileDownloadError(
-                    f"The host {host} took longer than {self._timeout:g} s. Upload the file."
-                )
         return bytes(content)
 
     def _resolve(self, url: str) -> Target:
         return resolve(url, allow_private=self._allow_private, resolver=self._resolver)
 
-    def _client(self, timeout: float) -> httpx2.Client:
-        # No proxies or .netrc of the environment: they would undo the check of the address.
-        return httpx2.Client(timeout=timeout, follow_redirects=False, trust_env=False)
-
-    def _request(
-        self,
-        client: httpx2.Client,
-        method: str,
-        target: Target,
-        headers: Mapping[str, str],
-        body: bytes | None,
-    ) -> httpx2.Request:
-        return client.build_request(
-            method,
-            target.pinned,
-            headers={
-                "user-agent": USER_AGENT,
-                **headers,
-                "host": target.host_header,
-                "accept-encoding": "identity",
-            },
-            content=body,
-            # The certificate must still be the name's, not the address's.
-            extensions={"sni_hostname": target.host},
-        )
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made when first needed: reading the certificates takes longer than a small download."""
+        return httpx2.create_ssl_context(trust_env=False)
 
 
-@contextmanager
-def _told(host: str) -> Generator[None]:
-    """Any failure of the network as one that names the host and nothing else."""
+def _header(answer: httpcore2.Response, name: bytes) -> str:
+    """All values of a header, joined as RFC 9110 joins them."""
+    values = [value for key, value in answer.headers if key.lower() == name]
+    return b", ".join(values).decode("latin-1").strip()
+
+
+def _next(target: Target, answer: httpcore2.Response) -> str:
+    """Where a redirect leads."""
+    location = _header(answer, b"location")
     try:
-        yield
-    except httpx2.TimeoutException:
-        raise FileDownloadError(f"The host {host} did not answer in time.") from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError):
-        raise FileDownloadError(f"The host {host} could not be reached or broke off.") from None
+        if location:
+            return str(target.url.join(location))
+    except (httpx2.InvalidURL, ValueError):
+        pass
+    raise FileDownloadError(f"The host {target.host} redirects to nowhere. Check the URL.")

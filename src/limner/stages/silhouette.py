@@ -32,7 +32,7 @@ def person_only(alpha: Floats, face: Box, others: Sequence[Box] = ()) -> Floats:
     # Threads thinner than this tie scraps of background to the person.
     body = cv2.morphologyEx(body, cv2.MORPH_OPEN, _disc(unit * 0.035))
     body = _holding(cast("Bytes", body), face)
-    body = _without_holes(body)
+    body = without_holes(body)
     near = cv2.dilate(body, _disc(unit * 0.07)).astype(np.float32)
     near = cv2.GaussianBlur(near, (0, 0), max(0.7, unit * 0.015))
     return np.maximum(solid * near, body.astype(np.float32) * (solid > 0.5)).clip(0, 1) + (
@@ -94,7 +94,7 @@ def _holding(body: Bytes, face: Box) -> Bytes:
     return (labels == int(present.argmax())).astype(np.uint8)
 
 
-def _without_holes(body: Bytes) -> Bytes:
+def without_holes(body: Bytes) -> Bytes:
     """Enclosed gaps filled; a gap that is open to the photo's edge stays."""
     flooded = cv2.copyMakeBorder(body, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     cv2.floodFill(flooded, None, (0, 0), (2,))
@@ -109,3 +109,12 @@ def _inside(body: Bytes, unit: float) -> Floats:
 def _disc(radius: float) -> Bytes:
     side = 2 * max(1, round(radius)) + 1
     return cast("Bytes", cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+
+
+def extent(alpha: Floats) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of what is not transparent."""
+    solid = alpha > 0.02
+    columns, rows = np.flatnonzero(solid.any(axis=0)), np.flatnonzero(solid.any(axis=1))
+    if not len(columns):
+        return 0, 0, alpha.shape[1], alpha.shape[0]
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,210 @@
+"""fal-ai/face-to-sticker drawn by the sketch engine, from photo to sticker in one screen.
+
+Knows the order of the work; each stage knows how it is done.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from limner.endpoints.base import Pictures, Step, Workshop
+from limner.endpoints.face_to_sticker.schema import (
+    MAX_SEED,
+    FaceToStickerInput,
+    FaceToStickerOutput,
+)
+from limner.endpoints.fields import pixels
+from limner.errors import FeatureNotSupported, blame
+from limner.sketch.instruments import Instruments, needed
+from limner.sketch.portrait import draw_portrait
+from limner.sketch.prompt import Reading, read_prompt
+from limner.sketch.recipe import Numbers, Recipe, cook
+from limner.sketch.subject import is_small, take
+from limner.stages.encode import Source, encode_png
+from limner.stages.face import Found
+from limner.stages.likeness import likeness
+from limner.stages.picture import open_picture
+from limner.stages.sticker import cut_out, die_cut, on_background
+from limner.stages.upscale import refined
+
+Pixels = npt.NDArray[np.uint8]
+
+#: The most pixels an answer may have. fal's field allows more than fits into a server's memory.
+MOST_PIXELS = 64_000_000
+
+
+class SketchSticker:
+    """The engine. Safe to call from several threads at once."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+
+    def draw(
+        self, input: FaceToStickerInput, pictures: Pictures
+    ) -> Generator[Step, None, FaceToStickerOutput]:
+        """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
+        canvas = _canvas(input)
+        tools = self._instruments
+
+        # 1 The photo, and the face in it
+        with blame("image_url"):
+            photo = open_picture(pictures.read(input.image_url))
+            yield Step(f"Photo read: {photo.rgb.shape[1]}×{photo.rgb.shape[0]} pixels", 0.05)
+            found = tools.detector.find(photo.rgb)
+        yield _found(found)
+
+        # 2 What the prompt asks for
+        reading = read_prompt(input.prompt, input.negative_prompt)
+        seed = secrets.randbelow(MAX_SEED + 1) if input.seed is None else input.seed
+        recipe = cook(reading, _numbers(input, seed))
+        yield from _told(reading, recipe)
+        for name in tools.fetch(self._networks(input, recipe, found)):
+            yield Step(f"Fetching the network {name}, once", 0.15)
+
+        # 3 The person, cut free and drawn
+        subject = take(found.rgb, found.faces, tools)
+        yield Step("Cut free from the background", 0.35)
+        drawing, person = draw_portrait(subject, recipe, canvas, tools)
+        yield Step(f"Drawn in the style {recipe.style}", 0.6)
+
+        # 4 The sticker, with and without background
+        sticker = die_cut(drawing, person.alpha, person.outline)
+        ground = np.full((1, 1, 3), recipe.background, np.uint8)
+        plain = on_background(sticker, ground, canvas, recipe.shadow)
+        cutout = cut_out(sticker, canvas)
+        yield Step("Die-cut and laid on its background", 0.7)
+        yield self._compared(found, plain)
+        if input.upscale:
+            plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
+
+        # 5 Checked and handed over
+        unsafe = input.enable_safety_checker and tools.safety.unsafe(plain)
+        if unsafe:
+            plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
+            yield Step("Not safe for work: both pictures are black", level="WARN")
+        return self._handed_over(plain, cutout, recipe, unsafe, pictures)
+
+    def _networks(self, input: FaceToStickerInput, recipe: Recipe, found: Found) -> tuple[str, ...]:
+        names = needed(recipe.style)
+        if is_small(found.rgb, found.face):
+            names = (*names, "span-x4")
+        return (*names, "span-x2") if input.upscale else names
+
+    def _compared(self, found: Found, plain: Pixels) -> Step:
+        """How alike photo and sticker are, said for whoever wonders."""
+        faces = self._instruments.detector.detect(plain, 640)
+        if not faces:
+            return Step("Likeness to the photo: no face is recognised in the drawing", 0.75)
+        recogniser = self._instruments.recogniser
+        own = recogniser.embed(found.rgb, found.face)
+        alike = likeness(own, recogniser.embed(plain, faces[0]))
+        return Step(f"Likeness to the photo: {alike:.2f}", 0.75)
+
+    def _enlarged(
+        self, plain: Pixels, cutout: Pixels, steps: int
+    ) -> Generator[Step, None, tuple[Pixels, Pixels]]:
+        """Both pictures at exactly twice the size; more ``steps`` draw the edges more firmly."""
+        yield Step("Upscaling to twice the size", 0.75)
+        upscaler = self._instruments.upscaler(2)
+        # The cut-out's own white paper is what it is enlarged on, so nothing seeps in.
+        over = cutout[..., 3:].astype(np.float32) / 255
+        on_paper = (cutout[..., :3] * over + 255 * (1 - over) + 0.5).astype(np.uint8)
+        enlarged: list[Pixels] = []
+        for number, picture in enumerate((plain, on_paper)):
+            large = np.empty((2 * picture.shape[0], 2 * picture.shape[1], 3), np.uint8)
+            for done in upscaler.tiles(picture, large):
+                yield Step("Upscaling", 0.75 + 0.2 * (number + done) / 2, "DEBUG")
+            enlarged.append(refined(picture, large, steps))
+        return enlarged[0], _with_alpha(enlarged[1], cutout)
+
+    def _handed_over(
+        self, plain: Pixels, cutout: Pixels, recipe: Recipe, unsafe: bool, pictures: Pictures
+    ) -> FaceToStickerOutput:
+        toon = recipe.style == "toon"
+        source = Source.ALGORITHMICALLY_ENHANCED if toon else Source.TRAINED_ALGORITHMIC_MEDIA
+        height, width = plain.shape[:2]
+        kept = [
+            pictures.publish(encode_png(picture, source), width=width, height=height)
+            for picture in (plain, cutout)
+        ]
+        return FaceToStickerOutput(
+            images=kept,
+            sticker_image=kept[0],
+            sticker_image_background_removed=kept[1],
+            seed=recipe.seed,
+            has_nsfw_concepts={
+                "sticker_image": unsafe,
+                "sticker_image_background_removed": unsafe,
+            },
+        )
+
+
+def _canvas(input: FaceToStickerInput) -> tuple[int, int]:
+    """(width, height) to draw on. Raises FeatureNotSupported for more than we can hold."""
+    width, height = pixels(input.image_size)
+    scale = 2 if input.upscale else 1
+    if width * height * scale**2 > MOST_PIXELS:
+        with blame("image_size"):
+            raise FeatureNotSupported(
+                f"{width}×{height}{', upscaled twice,' if input.upscale else ''} is more than"
+                f" {MOST_PIXELS // 1_000_000} megapixels. Ask for a smaller image_size."
+            )
+    return width, height
+
+
+def _found(found: Found) -> Step:
+    tries = "" if len(found.tried) == 1 else f"; tried: {', '.join(found.tried)}"
+    number = len(found.faces)
+    if found.rival is not None:
+        said = f"{number} faces found, of nearly the same size: the largest is taken{tries}"
+        return Step(said, 0.1, "WARN")
+    return Step(f"{number} face{'s' if number > 1 else ''} found{tries}", 0.1)
+
+
+def _numbers(input: FaceToStickerInput, seed: int) -> Numbers:
+    return Numbers(
+        guidance_scale=input.guidance_scale,
+        instant_id_strength=input.instant_id_strength,
+        ip_adapter_weight=input.ip_adapter_weight,
+        ip_adapter_noise=input.ip_adapter_noise,
+        num_inference_steps=input.num_inference_steps,
+        seed=seed,
+    )
+
+
+def _told(reading: Reading, recipe: Recipe) -> Generator[Step]:
+    """What was understood of the prompt and what was not, in our words, never the caller's."""
+    understood = ", ".join(reading.understood) or "nothing that changes the drawing"
+    yield Step(f"Understood of the prompt: {understood}", 0.12)
+    if recipe.style == "toon" and recipe.moves:
+        yield Step(
+            "The toon style keeps the face as it is; ask for ink, pencil or oil", 0.12, "WARN"
+        )
+    if reading.beyond:
+        yield Step(
+            f"Beyond the sketch engine: {reading.beyond} words of the prompts. It knows styles, "
+            "colours, lines, backgrounds, glasses, hair, beard, age and expression",
+            0.12,
+            "WARN",
+        )
+
+
+def _with_alpha(rgb: Pixels, cutout: Pixels) -> Pixels:
+    """RGB [2h, 2w, 3] with the enlarged alpha of RGBA [h, w, 4]; nothing where it is empty."""
+    size = (rgb.shape[1], rgb.shape[0])
+    alpha = np.asarray(cv2.resize(cutout[..., 3], size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    whole = np.dstack([rgb, alpha])
+    whole[alpha == 0] = 0
+    return whole
+
+
+def open_engine(workshop: Workshop) -> SketchSticker:
+    """The engine of a worker."""
+    return SketchSticker(
+        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url)
+    )
