@@ -57,7 +57,11 @@ class Bell:
         message = "\n".join(topics).encode()
         if self._folder is None or self._sender is None or not message:
             return
-        for ear in self._folder.iterdir():
+        try:
+            ears = list(self._folder.iterdir())
+        except OSError:
+            return  # somebody swept the temporary folder: every listener looks by itself
+        for ear in ears:
             try:
                 self._sender.sendto(message[:MOST_BYTES], str(ear))
             except ConnectionRefusedError:

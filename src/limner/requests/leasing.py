@@ -1,8 +1,8 @@
-"""The worker's side of a request: claim it, keep the lease, write steps, finish. And the lease's end.
+"""The worker's side of a request: claim it, keep the lease, write steps, finish or give it back.
 
 The fence is the attempt: every claim raises it, and whatever a worker writes is written only where
 the request still runs with that number. A worker that was given up for lost can write nothing.
-Functions of a connection. Knows the tables; knows no caller, process or clock.
+Functions of a connection. Knows leases; knows no caller, process or clock.
 """
 
 from __future__ import annotations

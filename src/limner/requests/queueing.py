@@ -39,18 +39,18 @@ def submit(
             429, "The queue is longer than fal_max_queue_length", headers={"retry-after": "5"}
         )
     row = connection.execute(
-        requests.insert()
-        .values(
+        # Values beside the statement rather than in it: SQLAlchemy takes these much faster.
+        requests.insert().returning(requests),
+        {
             **submission_values(submission),
-            id=new_id(),
-            status="queued",
-            attempt=0,
-            losses=0,
-            cancel_requested=False,
-            progress=0.0,
-            created_at=now,
-        )
-        .returning(requests)
+            "id": new_id(),
+            "status": "queued",
+            "attempt": 0,
+            "losses": 0,
+            "cancel_requested": False,
+            "progress": 0.0,
+            "created_at": now,
+        },
     ).one()
     if ended is not None:
         end(connection, [COLUMNS.id == row.id], ended, now, rules)
