@@ -62,10 +62,11 @@ def dial(
     Raises FileDownloadError, which names the host and nothing else.
     """
     network = _Network(target.addresses, deadline)
+    said = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     try:
         with (
             httpcore2.ConnectionPool(ssl_context=tls, network_backend=network) as pool,
-            pool.stream(method, str(target.url), headers=dict(headers), content=body) as answer,
+            pool.stream(method, str(target.url), headers=said, content=body) as answer,
         ):
             yield answer
     except httpcore2.TimeoutException:

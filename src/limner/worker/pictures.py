@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+import uuid
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -50,10 +51,11 @@ class RequestPictures:
         return self._door.read(url)
 
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
-        """Keep a picture; its content type has PIL's case, as fal's has (``image/PNG``)."""
+        """Keep a picture; type and name are as fal's are (``image/PNG``, 32 hex digits)."""
         content_type = f"image/{format}"
+        file_name = f"{uuid.uuid4().hex}.{format.lower()}"
         stored = self._files.save(
-            reserve(f".{format.lower()}"),
+            reserve(file_name),
             [encoded],
             Description(content_type, expires_at=time.time() + self._life),
         )
@@ -61,7 +63,7 @@ class RequestPictures:
         return Image(
             url=f"{self._submission.files_base}/files/{stored.name}",
             content_type=content_type,
-            file_name=stored.name,
+            file_name=file_name,
             file_size=stored.size,
             width=width,
             height=height,
