@@ -11,7 +11,7 @@ Knows layers and pixels; nothing of requests, recognisers or where the layers co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -43,6 +43,8 @@ class Look:
     ambience: float = 0.10
     #: Film grain, in units of RGB (standard deviation).
     grain: float = 0.0
+    #: 1 as it is; more is harder.
+    contrast: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -98,6 +100,11 @@ class Easel:
         )
         self._tone = _spread_tone(self._apart, self._reach * self._alpha)
 
+    def cover(self, drawing: Picture) -> None:
+        """Lay a drawing of the whole person, RGB [h, w, 3], that fits as it is."""
+        self._reach = np.ones_like(self._reach)
+        self._apart = (to_lab(drawing) - self._painted).astype(np.float32)
+
     def picture(self, lent: npt.NDArray[np.floating]) -> Picture:
         """The whole portrait, RGB [h, w, 3]. ``lent`` [5]: see ``FEATURES``, added shares."""
         return self._composed(lent, self._whole)
@@ -123,9 +130,11 @@ class Easel:
         figure = 1 - (1 - figure.clip(0, 1)) * (1 - self._rim[window])
         over = self._alpha[window][..., None]
         rgb = figure * over + self._scene[window] * (1 - over)
+        if look.contrast != 1:
+            rgb = np.float32(0.45) + (rgb - np.float32(0.45)) * np.float32(look.contrast)
         return ((rgb + self._dust[window]).clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
-    def _placed(self, picture: npt.NDArray[np.generic], border: int = 0) -> Floats:
+    def _placed(self, picture: npt.NDArray[Any], border: int = 0) -> Floats:
         """A picture or map of the crop, at its place on the canvas; nothing outside of it."""
         height, width = self._alpha.shape
         placed = cv2.warpAffine(
@@ -180,12 +189,10 @@ def _tinted(lab: Floats, scene: Scene, ambience: float) -> Floats:
 
 def _rim(sitter: Sitter, scene: Scene) -> Floats:
     """The scene's light along the figure's edge on its side, [h, w, 3] 0…1."""
-    alpha = sitter.alpha
+    alpha = sitter.solid
     unit = max(sitter.face[3], 8.0)
     soft = cast("Floats", cv2.GaussianBlur(alpha, (0, 0), max(1.0, unit * 0.05)))
-    shift = np.array(
-        [[1, 0, -scene.side * unit * 0.05], [0, 1, unit * 0.02]], np.float32
-    )
+    shift = np.array([[1, 0, -scene.side * unit * 0.05], [0, 1, unit * 0.02]], np.float32)
     moved = cv2.warpAffine(soft, shift, alpha.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
     band = np.clip((alpha - moved) * 1.6 - 0.12, 0, 1) * alpha
     return (band[..., None] * np.array(scene.light, np.float32) / 255 * scene.strength).astype(

@@ -10,7 +10,7 @@ Knows a subject and a canvas; nothing of styles, backgrounds or networks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 #: Height of the face as a share of the canvas's shorter side: as wished, and at most.
-FACE, LARGEST_FACE = 0.40, 0.56
+FACE, LARGEST_FACE = 0.40, 0.60
 #: Height of the eyes as a share of the canvas's: as wished, and the lowest.
 EYES, LOWEST_EYES = 0.43, 0.62
 #: Less below the chin than this share of the face makes a photo a close-up.
@@ -39,23 +39,31 @@ class Sitter:
     """The person of the photo, placed on the canvas.
 
     ``rgb`` [h, w, 3] at the canvas's size; around the person it goes on in the person's own
-    colours. ``alpha`` [h, w] 0…1. ``landmarks`` [5, 2] and ``face`` in the canvas's pixels.
-    ``crop`` [256, 256, 3] is the face as the networks want it, cut from the photo itself, and
-    ``outward`` the affine 2×3 from its pixels to the canvas's.
+    colours. ``alpha`` [h, w] 0…1, and ``solid``, the same where nothing fades. ``landmarks``
+    [5, 2] and ``face`` in the canvas's pixels. ``crop`` [256, 256, 3] is the face as the
+    networks want it, cut from the photo itself, and ``outward`` the affine 2×3 from its pixels
+    to the canvas's.
     """
 
     rgb: Picture
     alpha: Floats
+    solid: Floats
     landmarks: Floats
     face: Box
     crop: Picture
     outward: Floats
 
+    @property
+    def crop_landmarks(self) -> Floats:
+        """The landmarks [5, 2] in pixels of the crop."""
+        inward = _inverse(self.outward)
+        return (self.landmarks @ inward[:, :2].T + inward[:, 2]).astype(np.float32)
+
 
 def seat(subject: Subject, canvas: tuple[int, int], seed: int) -> Sitter:
     """The subject placed on a canvas (width, height); the seed moves it a little aside."""
     width, height = canvas
-    alpha = person_only(subject.alpha, subject.face.box, subject.others).astype(np.float32)
+    alpha = _cut_free(subject)
     cuts = _cuts(alpha)
     scale, left, top = _placed(subject, cuts, canvas, seed)
     onto = np.array([[scale, 0, left], [0, scale, top]], np.float32)
@@ -66,11 +74,27 @@ def seat(subject: Subject, canvas: tuple[int, int], seed: int) -> Sitter:
     return Sitter(
         rgb=own_colours(cast("Picture", _warped(subject.rgb, onto, (width, height))), placed),
         alpha=placed,
+        solid=_warped(alpha, onto, (width, height)).clip(0, 1).astype(np.float32),
         landmarks=(subject.face.landmarks * scale + np.array([left, top])).astype(np.float32),
         face=(x * scale + left, y * scale + top, w * scale, h * scale),
         crop=crop,
         outward=_after(onto, _inverse(inward)),
     )
+
+
+def _cut_free(subject: Subject) -> Floats:
+    """The matte of this one person [h, w] 0…1, with its soft hair, solid inside."""
+    unit = max(subject.face.box[3], 8.0)
+    body = person_only(subject.alpha, subject.face.box, subject.others).astype(np.float32)
+    near = cv2.GaussianBlur(_grown(body, unit * 0.06), (0, 0), max(0.7, unit * 0.02))
+    inner = cv2.GaussianBlur(1 - _grown(1 - body, unit * 0.045), (0, 0), max(0.7, unit * 0.015))
+    return np.maximum(subject.alpha * near, inner).clip(0, 1).astype(np.float32)
+
+
+def _grown(mask: Floats, radius: float) -> Floats:
+    side = 2 * max(1, round(radius)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.dilate(mask, disc), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +137,8 @@ def _placed(
     if tall - (subject.face.box[1] + subject.face.box[3]) < CLOSE * face:
         # A close-up stays one: there is no neck to fade.
         scale = max(scale, height / tall)
+        if cuts.left and cuts.right:
+            scale = max(scale, min(1.15 * scale, width / wide))
     aside = float(np.random.default_rng((seed, 11)).uniform(-ASIDE, ASIDE)) * width
     left = width / 2 + aside - eyes_x * scale
     # What a larger scale does not do, a shift does: a small one, or all of it for half a face.
@@ -122,6 +148,8 @@ def _placed(
     if cuts.right and not cuts.left:
         gap = width - left - wide * scale
         left += float(np.clip(gap, 0, (0.1 if reach[1] > 0.1 * face else 1) * width))
+    if cuts.left and cuts.right and wide * scale >= width:
+        left = float(np.clip(left, width - wide * scale, 0))
     top = EYES * height - eyes_y * scale
     lower = height - tall * scale
     top = max(top, min(lower, LOWEST_EYES * height - eyes_y * scale))
@@ -164,8 +192,8 @@ def _ramp(t: Floats) -> Floats:
 
 
 def _warped(
-    picture: npt.NDArray[np.generic], onto: Floats, size: tuple[int, int], empty: bool = False
-) -> npt.NDArray[np.generic]:
+    picture: npt.NDArray[Any], onto: Floats, size: tuple[int, int], empty: bool = False
+) -> npt.NDArray[Any]:
     """The picture scaled and shifted onto (width, height), averaged where it shrinks."""
     matrix = onto.copy()
     shrink = float(matrix[0, 0])

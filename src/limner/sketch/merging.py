@@ -9,11 +9,13 @@ Knows two aligned pictures of a face; nothing of canvases, recipes or likeness.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from limner.sketch.toon import to_lab, to_rgb
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -28,7 +30,8 @@ def fitted(drawing: Picture, crop: Picture, drawn: Floats | None, own: Floats) -
     ``own`` are the crop's landmarks [5, 2], ``drawn`` the drawing's, if a face was found in it.
     """
     if drawn is not None:
-        affine, _ = cv2.estimateAffinePartial2D(drawn, own, method=cv2.LMEDS)
+        # OpenCV answers None, which its types do not say, for points that fall together.
+        affine = cast("Any", cv2.estimateAffinePartial2D(drawn, own, method=cv2.LMEDS)[0])
         if affine is not None and _is_gentle(affine):
             drawing = _moved(drawing, affine)
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -50,17 +53,13 @@ def toned(drawing: Picture, crop: Picture) -> Picture:
 
     Styles are learnt from light skin and would bleach dark one; contrast and line stay theirs.
     """
-    lab = [
-        cast("Floats", cv2.cvtColor(each.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
-        for each in (drawing, crop)
-    ]
+    lab = [to_lab(drawing), to_lab(crop)]
     side = crop.shape[0]
     # The middle of the face is skin, whoever it is.
     inner = (slice(int(0.3 * side), int(0.8 * side)), slice(int(0.28 * side), int(0.72 * side)))
     lost = lab[1][inner].mean(axis=(0, 1)) - lab[0][inner].mean(axis=(0, 1))
     lab[0] += (lost * np.array([0.85, 0.4, 0.4])).astype(np.float32)
-    rgb = cv2.cvtColor(lab[0], cv2.COLOR_Lab2RGB)
-    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return to_rgb(lab[0])
 
 
 def agreement(drawing: Picture, crop: Picture) -> Floats:
@@ -69,11 +68,11 @@ def agreement(drawing: Picture, crop: Picture) -> Floats:
     Local correlation of their lightness; where both are flat there is nothing to disagree on.
     """
     one, other = (
-        cv2.cvtColor(each, cv2.COLOR_RGB2GRAY).astype(np.float32) for each in (drawing, crop)
+        np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), np.float32) for each in (drawing, crop)
     )
 
-    def mean(values: Floats) -> Floats:
-        return cast("Floats", cv2.GaussianBlur(values, (0, 0), 7))
+    def mean(values: npt.NDArray[Any]) -> Floats:
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), 7), np.float32)
 
     a, b = one - mean(one), other - mean(other)
     var_a, var_b = mean(a * a), mean(b * b)
@@ -84,11 +83,8 @@ def agreement(drawing: Picture, crop: Picture) -> Floats:
 
 def edited(moved: Picture, unmoved: Picture) -> Floats:
     """Where words changed the drawing [256, 256] 0…1: glasses, a beard, the hair's colour."""
-    lab = [
-        cast("Floats", cv2.cvtColor(each.astype(np.float32) / 255, cv2.COLOR_RGB2Lab))
-        for each in (moved, unmoved)
-    ]
-    change = cv2.GaussianBlur(np.abs(lab[0] - lab[1]).max(axis=2), (0, 0), 3)
+    apart = np.abs(to_lab(moved) - to_lab(unmoved)).max(axis=2)
+    change = np.asarray(cv2.GaussianBlur(apart, (0, 0), 3), np.float32)
     t = np.clip((change - 7) / 10, 0, 1)
     return cast("Floats", cv2.GaussianBlur((t * t * (3 - 2 * t)).astype(np.float32), (0, 0), 3))
 
@@ -101,14 +97,14 @@ def _contrast(picture: Picture) -> Picture:
     return np.clip(apart / spread * 50 + 128, 0, 255).astype(np.uint8)
 
 
-def _is_gentle(affine: npt.NDArray[np.floating]) -> bool:
+def _is_gentle(affine: Floats) -> bool:
     """Whether a correction is small enough to be true: a drawing is aligned as the crop is."""
     scale = float(np.hypot(affine[0, 0], affine[1, 0]))
     turn = float(np.degrees(np.arctan2(affine[1, 0], affine[0, 0])))
     return 0.8 < scale < 1.25 and abs(turn) < 15
 
 
-def _moved(picture: Picture, affine: npt.NDArray[np.floating]) -> Picture:
+def _moved(picture: Picture, affine: Floats) -> Picture:
     size = (picture.shape[1], picture.shape[0])
     moved = cv2.warpAffine(
         picture, affine, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT

@@ -57,9 +57,7 @@ def read_prompt(
     return reading
 
 
-def _phrases(
-    text: str, lexicon: Lexicon, reading: Reading
-) -> Iterator[tuple[list[Entry], float]]:
+def _phrases(text: str, lexicon: Lexicon, reading: Reading) -> Iterator[tuple[list[Entry], float]]:
     """The entries each phrase asks for, longest phrases first, and -1 where it is negated.
 
     Counts on the way the words that are in no phrase.
@@ -86,8 +84,9 @@ def _phrases(
 
 def _take(reading: Reading, entry: Entry, sign: float) -> None:
     meaning = entry.meaning if sign > 0 else f"no {entry.meaning}"
-    if meaning not in reading.understood:
-        reading.understood.append(meaning)
+    if meaning in reading.understood:
+        return  # asked for twice is not asked for twice as much
+    reading.understood.append(meaning)
     if entry.scene is not None:
         if sign > 0:
             reading.scenes.append(entry.scene)

@@ -70,8 +70,8 @@ def _studio(size: _Size, chance: Chance, color: Color | None) -> _Ground:
     """A photographer's hand-painted cloth, lit behind the head."""
     if color is None:
         hue, depth = chance.uniform(0, 180), chance.uniform(95, 150)
-        tone = np.uint8([[[hue, chance.uniform(45, 95), depth]]])
-        base = cv2.cvtColor(tone, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
+        tone = np.array([[[hue, chance.uniform(45, 95), depth]]], np.uint8)
+        base = np.asarray(cv2.cvtColor(tone, cv2.COLOR_HSV2RGB)[0, 0], np.float32)
         clouds = paint.noise(size, chance, 2.6, 5)[..., None]
         picture = base * (0.62 + 0.7 * clouds)
         lit: Color = (70, 66, 58)
@@ -86,24 +86,35 @@ def _studio(size: _Size, chance: Chance, color: Color | None) -> _Ground:
 def _city(size: _Size, chance: Chance) -> _Ground:
     """A city by night in neon: a low sun in stripes, towers with lit windows, lights."""
     sky = paint.gradient(
-        size, [(0, (14, 10, 44)), (0.32, (70, 22, 110)), (0.58, (214, 60, 150)), (0.75, (255, 140, 110))]
+        size,
+        [(0, (14, 10, 44)), (0.32, (70, 22, 110)), (0.58, (214, 60, 150)), (0.75, (255, 140, 110))],
     )
     x = 0.5 + chance.uniform(-0.22, 0.22)
     sun = paint.disc(size, (x, 0.5), 0.3)
     rows = np.linspace(0, 1, size[1], dtype=np.float32)[:, None]
     gaps = (np.sin((rows - 0.3) * 120) > (1.35 - 2.6 * (rows - 0.3))) & (rows > 0.42)
-    sky = paint.laid(sky, sun * ~gaps, paint.gradient(size, [(0.2, (255, 226, 120)), (0.8, (255, 70, 150))]))
+    sky = paint.laid(
+        sky, sun * ~gaps, paint.gradient(size, [(0.2, (255, 226, 120)), (0.8, (255, 70, 150))])
+    )
     sky = paint.glow(sky, (x, 0.5), 0.3, (90, 30, 60))
-    for depth, (color, low) in enumerate((((92, 34, 120), 0.55), ((48, 20, 84), 0.62), ((20, 12, 46), 0.72))):
+    for depth, (color, low) in enumerate(
+        (((92, 34, 120), 0.55), ((48, 20, 84), 0.62), ((20, 12, 46), 0.72))
+    ):
         towers, lit = _towers(size, chance, low, 9 + 5 * depth, depth)
         sky = paint.laid(sky, towers, color)
-        sky = paint.laid(sky, lit * np.float32(0.4 + 0.25 * depth), (255, 206, 140) if depth < 2 else (120, 236, 255))
+        sky = paint.laid(
+            sky,
+            lit * np.float32(0.4 + 0.25 * depth),
+            (255, 206, 140) if depth < 2 else (120, 236, 255),
+        )
     neon: list[Color] = [(255, 60, 170), (60, 220, 255), (255, 170, 70), (150, 90, 255)]
     sky = paint.bokeh(sky, chance, neon, 26, 0.03, (0.45, 1.0))
     return _Ground(sky, (255, 70, 190), 0.75, 0.005)
 
 
-def _towers(size: _Size, chance: Chance, low: float, count: int, depth: int) -> tuple[Floats, Floats]:
+def _towers(
+    size: _Size, chance: Chance, low: float, count: int, depth: int
+) -> tuple[Floats, Floats]:
     width, height = size
     towers, lit = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     short = min(size)
@@ -125,15 +136,23 @@ def _sea(size: _Size, chance: Chance) -> _Ground:
     """The sea under a setting sun."""
     horizon, x = 0.58 + chance.uniform(-0.04, 0.04), 0.5 + chance.uniform(-0.3, 0.3)
     sky = paint.gradient(
-        size, [(0, (70, 110, 180)), (0.3, (150, 160, 205)), (horizon - 0.12, (255, 190, 130)),
-               (horizon, (255, 216, 150)), (1, (255, 216, 150))]
+        size,
+        [
+            (0, (70, 110, 180)),
+            (0.3, (150, 160, 205)),
+            (horizon - 0.12, (255, 190, 130)),
+            (horizon, (255, 216, 150)),
+            (1, (255, 216, 150)),
+        ],
     )
-    clouds = np.clip(paint.noise((size[0], size[1] * 3), chance, 5, 5)[:: 3] * 2 - 1.05, 0, 0.7)
+    clouds = np.clip(paint.noise((size[0], size[1] * 3), chance, 5, 5)[::3] * 2 - 1.05, 0, 0.7)
     sky = paint.laid(sky, clouds.astype(np.float32), (255, 226, 214))
     sky = paint.glow(sky, (x, horizon - 0.06), 0.22, (120, 80, 20))
     sky = paint.laid(sky, paint.disc(size, (x, horizon - 0.06), 0.05, 3), (255, 250, 224))
     rows = np.linspace(0, 1, size[1], dtype=np.float32)[:, None]
-    water = paint.gradient(size, [(horizon, (214, 160, 134)), (0.75, (84, 112, 150)), (1, (30, 62, 104))])
+    water = paint.gradient(
+        size, [(horizon, (214, 160, 134)), (0.75, (84, 112, 150)), (1, (30, 62, 104))]
+    )
     near = np.clip((rows - horizon) / (1 - horizon), 0, 1)
     waves = paint.noise((max(8, size[0] // 5), size[1]), chance, 60, 3)
     waves = cv2.resize(waves, size, interpolation=cv2.INTER_LINEAR)
@@ -147,7 +166,9 @@ def _sea(size: _Size, chance: Chance) -> _Ground:
 
 def _mountains(size: _Size, chance: Chance) -> _Ground:
     """Ridge behind ridge, with snow, in morning haze."""
-    picture = paint.gradient(size, [(0, (88, 138, 200)), (0.45, (196, 216, 236)), (0.7, (246, 232, 220))])
+    picture = paint.gradient(
+        size, [(0, (88, 138, 200)), (0.45, (196, 216, 236)), (0.7, (246, 232, 220))]
+    )
     picture = paint.glow(picture, (chance.uniform(0.1, 0.9), 0.3), 0.3, (40, 34, 20))
     for number in range(4):
         level, far = 0.36 + 0.15 * number, number / 3
@@ -200,7 +221,9 @@ def _space(size: _Size, chance: Chance) -> _Ground:
 
 def _desert(size: _Size, chance: Chance) -> _Ground:
     """Dunes under a hot sky."""
-    picture = paint.gradient(size, [(0, (96, 150, 196)), (0.4, (232, 206, 170)), (0.6, (250, 214, 160))])
+    picture = paint.gradient(
+        size, [(0, (96, 150, 196)), (0.4, (232, 206, 170)), (0.6, (250, 214, 160))]
+    )
     picture = paint.glow(picture, (chance.uniform(0.15, 0.85), 0.2), 0.2, (80, 70, 40))
     for number in range(4):
         mask = paint.ridge(size, chance, 0.5 + 0.12 * number, 0.06, 2)
