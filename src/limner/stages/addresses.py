@@ -108,6 +108,7 @@ def _parse(url: str) -> httpx2.URL:
         parts = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError):
         parts = None
-    if parts is None or len(parts.raw_host) > LONGEST_HOST or not 0 < (parts.port or 80) < 65536:
+    port = 80 if parts is None or parts.port is None else parts.port
+    if parts is None or len(parts.raw_host) > LONGEST_HOST or not 0 < port < 65536:
         raise FileDownloadError("The URL cannot be read. Give an http(s) URL or a data URI.")
     return parts
