@@ -59,6 +59,12 @@ def test_the_input_has_fals_defaults_and_texts(server: Server) -> None:
     assert schema["x-fal-order-properties"] == list(fields)
 
 
+def test_bounds_are_said_in_openapi_3_0(server: Server) -> None:
+    # There exclusiveMinimum is a flag, and a number is no valid document.
+    width = document(server)["components"]["schemas"]["ImageSize"]["properties"]["width"]
+    assert (width["minimum"], width["exclusiveMinimum"], width["maximum"]) == (0, True, 14142)
+
+
 def test_nothing_in_the_document_is_null(server: Server) -> None:
     # OpenAPI 3.0 knows no null type.
     assert (
