@@ -182,6 +182,8 @@ def test_a_body_over_the_limit_is_413(tmp_path_factory: pytest.TempPathFactory) 
         ("x-fal-object-lifecycle-preference", '{"expiration_duration_seconds": NaN}'),
         ("x-fal-object-lifecycle-preference", '{"expiration_duration_seconds": "1"}'),
         ("x-fal-object-lifecycle", '{"expiration_duration_seconds": -1}'),
+        ("x-fal-object-lifecycle", '{"expiration_duration_seconds": 1e400}'),
+        ("x-fal-object-lifecycle", '{"expiration_duration_seconds": ' + "9" * 400 + "}"),
     ],
 )
 def test_a_header_that_cannot_be_understood_is_a_bad_request(
@@ -216,7 +218,7 @@ def test_a_query_that_cannot_be_understood_is_a_bad_request(server: Server, quer
     assert (refused.status_code, refused.json()["error_type"]) == (400, "bad_request")
 
 
-@pytest.mark.parametrize("seconds", ["1e400", "1e300", "9" * 400, "3600.5"])
+@pytest.mark.parametrize("seconds", ["1e300", "3600.5"])
 def test_a_very_long_life_is_a_long_life(server: Server, seconds: str) -> None:
     path = "/queue.fal.run/limner/metronome"
     wish = f'{{"expiration_duration_seconds": {seconds}}}'

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import typer
 import uvicorn
+from uvicorn.protocols.http import h11_impl
 
 from limner.cli.house import open_files, open_ledger, set_up_logging
 from limner.endpoints import ENDPOINTS
@@ -101,6 +102,7 @@ def serve(
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
             )
         )
+        name_client_closed_request()
         sock = bind(listen)
         announce(listen, sock, settings, endpoints)
         supervisor.start()
@@ -110,6 +112,7 @@ def serve(
                     app,
                     access_log=False,  # a query may hold a token or a webhook's address
                     log_level="warning",
+                    http="h11",  # whose phrases we know, whatever else is installed
                     ssl_certfile=listen.tls_cert,
                     ssl_keyfile=listen.tls_key,
                     timeout_graceful_shutdown=5,
@@ -118,6 +121,15 @@ def serve(
         finally:
             supervisor.stop()
             sock.close()
+
+
+def name_client_closed_request() -> None:
+    """Give 499, which no standard names, a reason phrase.
+
+    fal's JavaScript client shows the phrase as the error's message (wire.md 3.4), and ASGI has no
+    word for it, so it is entered where uvicorn looks phrases up.
+    """
+    h11_impl.STATUS_PHRASES[499] = b"Client Closed Request"
 
 
 def announce(

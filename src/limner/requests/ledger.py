@@ -235,6 +235,10 @@ class Ledger:
             lambda connection: keyring.revoke_key(connection, key_id, self._clock())
         )
 
+    def is_good_key(self, key_id: str) -> Future[bool]:
+        """May tokens that this key made still be used?"""
+        return self._database.read(lambda connection: keyring.is_good_key(connection, key_id))
+
     def any_keys(self) -> Future[bool]:
         """Was a key ever made?"""
         return self._database.read(keyring.any_keys)

@@ -24,7 +24,7 @@ from limner.requests.request import Outcome, Priority, Request, Submission
 from limner.server.body import read_json
 from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
-from limner.server.lifecycle import wanted_life
+from limner.server.lifetimes import PREFERENCE_HEADERS, wanted_life
 
 TRUE = frozenset({"1", "true", "yes"})
 
@@ -147,11 +147,7 @@ class Intake:
             start_by=_start_by(headers.get("x-fal-request-timeout")),
             no_retry=no_retry or headers.get("x-fal-no-retry", "").lower() in TRUE,
             store_io=headers.get("x-fal-store-io", "1").lower() not in ("0", "false", "no"),
-            file_lifetime=wanted_life(
-                headers.get("x-fal-object-lifecycle-preference")
-                or headers.get("x-fal-object-lifecycle"),
-                "X-Fal-Object-Lifecycle-Preference",
-            ),
+            file_lifetime=wanted_life(headers, PREFERENCE_HEADERS),
             files_base=address.media,
             idempotency_key=headers.get("idempotency-key"),
         )
@@ -187,11 +183,10 @@ def _webhook(value: str | None) -> str | None:
     if not value:
         return None
     try:
-        parts = urlsplit(value)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+        url = urlsplit(value)
     except ValueError:
-        whole = False
-    if not whole:
+        url = None
+    if url is None or url.scheme not in ("http", "https") or not url.hostname:
         raise _bad_request("fal_webhook must be an absolute http or https URL")
     return value
 
@@ -199,6 +194,6 @@ def _webhook(value: str | None) -> str | None:
 def _whole_number(value: str | None) -> int | None:
     if value is None:
         return None
-    if not (value.isascii() and value.isdecimal() and len(value) < 19):
+    if not (value.isascii() and value.isdecimal() and len(value) < 10):
         raise _bad_request("fal_max_queue_length must be a whole number")
     return int(value)
