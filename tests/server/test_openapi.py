@@ -50,10 +50,21 @@ def test_the_input_has_fals_defaults_and_texts(server: Server) -> None:
         "upscale": False,
         "upscale_steps": 10,
         "enable_safety_checker": True,
+        "face_index": None,
+        "face_box": None,
     }
+    # What fal does not have says so.
+    ours = [name for name, field in fields.items() if field.get("x-extension")]
+    assert ours == ["face_index", "face_box"]
     assert fields["image_url"]["description"] == "URL of the video."
     assert schema["required"] == ["prompt", "image_url"]
     assert schema["x-fal-order-properties"] == list(fields)
+
+
+def test_bounds_are_said_in_openapi_3_0(server: Server) -> None:
+    # There exclusiveMinimum is a flag, and a number is no valid document.
+    width = document(server)["components"]["schemas"]["ImageSize"]["properties"]["width"]
+    assert (width["minimum"], width["exclusiveMinimum"], width["maximum"]) == (0, True, 14142)
 
 
 def test_nothing_in_the_document_is_null(server: Server) -> None:
