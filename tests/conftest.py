@@ -34,3 +34,11 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     running = Server(tmp_path / "home")
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with its own authority: plain HTTP, TLS and CONNECT on one port."""
+    running = Server(tmp_path_factory.mktemp("tls-home"), tls=True)
+    yield running
+    running.stop()

@@ -35,6 +35,11 @@ def networks_folder(settings: Settings) -> Path:
     return open_home(settings) / "networks"
 
 
+def tls_folder(settings: Settings) -> Path:
+    """Where our own certificate authority lies."""
+    return open_home(settings) / "tls"
+
+
 def set_up_logging(settings: Settings) -> None:
     """One line per event on standard error; nothing a caller said is ever in it."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]

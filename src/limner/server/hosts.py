@@ -4,7 +4,7 @@
 2. By path prefix: ``http://here/queue.fal.run/fal-ai/…``.
 3. By proxy: ``/api/fal/proxy`` with the real address in ``x-fal-target-url``.
 
-Every road ends at an internal path ``/@{part}/…`` (part: run, queue, rest, media, site); a plain
+Every road ends at an internal path ``/@{part}/…`` (the parts are the values of ``PARTS``); a plain
 ``/{owner}/{alias}`` on our own name is a run. Nothing is ever forwarded to the real fal.
 The :class:`Address` of the caller's road goes along, so that URLs in answers lead back by it.
 
@@ -28,6 +28,7 @@ PARTS = {
     "queue.falrun.com": "queue",
     "rest.fal.ai": "rest",
     "rest.alpha.fal.ai": "rest",
+    "ws.fal.run": "ws",
     "v3.fal.media": "media",
     "v3b.fal.media": "media",
     "fal.media": "media",
@@ -90,7 +91,7 @@ class Hosts:
             return
         headers = Headers(scope=scope)
         path = scope["path"]
-        if path.rstrip("/") == PROXY_PATH and scope["method"] != "OPTIONS":
+        if path.rstrip("/") == PROXY_PATH and scope.get("method", "OPTIONS") != "OPTIONS":
             refusal = self._by_proxy(scope, headers)
             if refusal is not None:
                 await refusal(scope, receive, send)
