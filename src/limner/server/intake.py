@@ -16,6 +16,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from fastapi import Request as HttpRequest
+from starlette.requests import HTTPConnection
 
 from limner.endpoints.accept import accept
 from limner.endpoints.base import Endpoint
@@ -79,7 +80,13 @@ class Intake:
         Raises InvalidInput, Refused 404. fal never retries these, so neither do we.
         """
         caller = await self.gate.caller(call, app.endpoint.id)
-        raw = await self._raw_input(call)
+        return await self.take(call, app, caller, await self._raw_input(call))
+
+    async def take(self, call: HTTPConnection, app: App, caller: Caller, raw: Any) -> Request:
+        """Accept ``raw`` input that came over ``call``, for whoever waits there.
+
+        Raises InvalidInput, Refused 404.
+        """
         if app.path:
             raise Refused(404, f"Path /{app.path} not found")
         accept(app.endpoint.input, raw)
@@ -121,7 +128,7 @@ class Intake:
         return None
 
     def _submission(
-        self, call: HttpRequest, app: App, caller: Caller, raw: Any, *, no_retry: bool = False
+        self, call: HTTPConnection, app: App, caller: Caller, raw: Any, *, no_retry: bool = False
     ) -> Submission:
         headers = call.headers
         address: Address = call.state.address
@@ -144,11 +151,15 @@ class Intake:
                 or headers.get("x-fal-object-lifecycle")
             ),
             files_base=address.media,
-            idempotency_key=headers.get("idempotency-key"),
+            # One handshake carries many requests, so there it names none.
+            idempotency_key=headers.get("idempotency-key")
+            if call.scope["type"] == "http"
+            else None,
         )
 
 
-def _bad_request(detail: str) -> Refused:
+def bad_request(detail: str) -> Refused:
+    """fal's refusal of a parameter that makes no sense."""
     return Refused(400, detail, error_type="bad_request")
 
 
@@ -158,7 +169,7 @@ def _priority(value: str | None) -> Priority:
     try:
         return Priority(value.lower())
     except ValueError:
-        raise _bad_request("X-Fal-Queue-Priority must be normal or low") from None
+        raise bad_request("X-Fal-Queue-Priority must be normal or low") from None
 
 
 def _start_by(value: str | None) -> float | None:
@@ -170,7 +181,7 @@ def _start_by(value: str | None) -> float | None:
     except ValueError:
         seconds = math.nan
     if not (0 < seconds < math.inf):
-        raise _bad_request("X-Fal-Request-Timeout must be a number of seconds above 0")
+        raise bad_request("X-Fal-Request-Timeout must be a number of seconds above 0")
     return time.time() + seconds
 
 
@@ -178,7 +189,7 @@ def _webhook(value: str | None) -> str | None:
     if not value:
         return None
     if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
-        raise _bad_request("fal_webhook must be an absolute http or https URL")
+        raise bad_request("fal_webhook must be an absolute http or https URL")
     return value
 
 
@@ -189,7 +200,7 @@ def _lifetime(value: str | None) -> float | None:
     try:
         preference = json.loads(value)
     except ValueError:
-        raise _bad_request("X-Fal-Object-Lifecycle-Preference must be JSON") from None
+        raise bad_request("X-Fal-Object-Lifecycle-Preference must be JSON") from None
     seconds = (
         cast("dict[str, Any]", preference).get("expiration_duration_seconds")
         if isinstance(preference, dict)
@@ -198,7 +209,7 @@ def _lifetime(value: str | None) -> float | None:
     if seconds is None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        raise _bad_request("expiration_duration_seconds must be a number of seconds above 0")
+        raise bad_request("expiration_duration_seconds must be a number of seconds above 0")
     return float(seconds)
 
 
@@ -206,5 +217,5 @@ def _whole_number(value: str | None) -> int | None:
     if value is None:
         return None
     if not value.isdigit():
-        raise _bad_request("fal_max_queue_length must be a whole number")
+        raise bad_request("fal_max_queue_length must be a whole number")
     return int(value)

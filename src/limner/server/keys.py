@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 import jwt
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from limner.errors import Refused
 from limner.requests.ledger import Ledger
@@ -48,7 +48,7 @@ class Gate:
         self._token_key = token_key
         self._open_without_keys = open_without_keys
 
-    async def caller(self, request: Request, app: str | None = None) -> Caller:
+    async def caller(self, request: HTTPConnection, app: str | None = None) -> Caller:
         """Who calls, and may they call ``app``? Raises Refused 401 or 403."""
         token = request.query_params.get("fal_jwt_token")
         if token is not None:
