@@ -69,6 +69,23 @@ def pull(
     run(names)
 
 
+@app.command()
+def connect(
+    program: Annotated[str, typer.Argument(help="python, node, browser or curl.")],
+    url: Annotated[
+        str | None, typer.Option(help="The server's address, when it is not the usual one.")
+    ] = None,
+    check: Annotated[bool, typer.Option(help="Try the lines through the real client.")] = False,
+) -> None:
+    """Print the lines that lead a program from fal to this server."""
+    from limner.cli.connect import Program
+    from limner.cli.connect import connect as run
+
+    if program not in list(Program):
+        raise typer.BadParameter(f"There are {', '.join(Program)}, but no {program}")
+    run(Program(program), url, check=check)
+
+
 @keys.command("create")
 def keys_create(
     scope: Annotated[str, typer.Option(help="api or admin.")] = "api",
