@@ -194,7 +194,7 @@ def test_forged_and_late_tickets_are_refused(server: Server) -> None:
     head, body, signature = ticket.split(".")
     for wrong in (
         jwt.encode(claims, "k" * 32, algorithm="HS256"),
-        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, "", algorithm="none"),
         jwt.encode(late, "k" * 32, algorithm="HS256"),
         f"{head}.{body}.{signature[::-1]}",
         f"{head}.{body}.",

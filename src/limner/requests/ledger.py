@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -43,7 +44,7 @@ class Ledger:
         self._database = Database(url)
         self._bell = Bell(bell_folder(url))
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

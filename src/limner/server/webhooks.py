@@ -64,7 +64,7 @@ class Webhooks:
             try:
                 while True:
                     for delivery in await self._due(AT_ONCE - len(under_way)):
-                        task = asyncio.create_task(self._deliver(delivery))
+                        task = asyncio.create_task(self.deliver(delivery))
                         under_way.add(task)
                         task.add_done_callback(under_way.discard)
                         task.add_done_callback(lambda _: heard.wake())
@@ -83,7 +83,7 @@ class Webhooks:
             log.error("webhooks_not_read", fault=whereabouts(fault))
             return []
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def deliver(self, delivery: Delivery) -> None:
         """Try once and write down what came of it."""
         status, error, final = await self._try(delivery)
         try:
