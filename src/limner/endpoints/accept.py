@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from limner.endpoints.fields import is_extension
 from limner.errors import DOCS_URL, InvalidInput
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -25,17 +26,40 @@ _WRONG_BRANCH = {
 }
 
 
-def accept(model: type[Model], raw: Any) -> Model:
+#: What pydantic says of a field that it does not know.
+_FORBIDDEN = "extra_forbidden", "Extra inputs are not permitted"
+
+#: pydantic's types that have another name at fal.
+_FALS_TYPES = {"too_short": "sequence_too_short", "too_long": "sequence_too_long"}
+
+
+def accept(model: type[Model], raw: Any, *, strict: bool = False) -> Model:
     """``raw`` (decoded JSON, or a query's strings) as a ``model``.
 
+    Unknown fields are ignored, as at fal; ``strict`` refuses them, and Limner's own extensions.
     Raises InvalidInput with one entry per wrong field; ``loc`` starts at ``body`` and ends at
     the field, also inside unions, because ``@fal-ai/client`` looks fields up by the last element.
     """
+    details = _extensions(model, raw) if strict else []
     try:
-        return model.model_validate(raw)
+        accepted = model.model_validate(raw, extra="forbid" if strict else None)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-    raise InvalidInput([_entry(detail, raw) for detail in _meant(details, raw)]) from None
+        details += error.errors(include_url=False)
+    else:
+        if not details:
+            return accepted
+    raise InvalidInput([_entry(detail, raw) for detail in _meant(details, raw)])
+
+
+def _extensions(model: type[BaseModel], raw: Any) -> list[ErrorDetails]:
+    """One complaint for each of Limner's own fields that ``raw`` has."""
+    given = cast("dict[str, Any]", raw if isinstance(raw, dict) else {})
+    kind, msg = _FORBIDDEN
+    return [
+        {"type": kind, "loc": (name,), "msg": msg, "input": given[name]}
+        for name, field in model.model_fields.items()
+        if name in given and is_extension(field)
+    ]
 
 
 def _meant(details: list[ErrorDetails], raw: Any) -> list[ErrorDetails]:
@@ -61,17 +85,21 @@ def _place(detail: ErrorDetails, raw: Any) -> list[str | int]:
         if isinstance(here, Mapping) and key in here:
             here = cast("Mapping[Any, Any]", here)[key]
             place.append(key)
+        elif isinstance(here, list) and isinstance(key, int):
+            here = cast("list[Any]", here)[key]
+            place.append(key)
         elif detail["type"] == "missing" and index == last:
             place.append(key)
     return place
 
 
 def _entry(detail: ErrorDetails, raw: Any) -> dict[str, Any]:
+    kind = _FALS_TYPES.get(detail["type"], detail["type"])
     entry: dict[str, Any] = {
         "loc": ["body", *_place(detail, raw)],
         "msg": detail["msg"],
-        "type": detail["type"],
-        "url": DOCS_URL + detail["type"],
+        "type": kind,
+        "url": DOCS_URL + kind,
     }
     if "ctx" in detail:
         # A context may hold an exception object, which JSON cannot say.

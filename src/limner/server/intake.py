@@ -42,12 +42,20 @@ class Intake:
     """Accepts calls into the ledger."""
 
     def __init__(
-        self, ledger: Ledger, endpoints: Sequence[Endpoint], gate: Gate, max_body_bytes: int
+        self,
+        ledger: Ledger,
+        endpoints: Sequence[Endpoint],
+        gate: Gate,
+        *,
+        max_body_bytes: int,
+        strict: bool,
     ) -> None:
+        """``strict``: refuse fields that fal does not have, Limner's own extensions among them."""
         self.ledger = ledger
         self.gate = gate
         self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
         self._max_body_bytes = max_body_bytes
+        self._strict = strict
 
     def resolve(self, app: str) -> App:
         """``owner/alias[/path]`` as an App. Raises Refused 404 as fal words it."""
@@ -82,7 +90,7 @@ class Intake:
         raw = await self._raw_input(call)
         if app.path:
             raise Refused(404, f"Path /{app.path} not found")
-        accept(app.endpoint.input, raw)
+        accept(app.endpoint.input, raw, strict=self._strict)
         submission = self._submission(call, app, caller, raw, no_retry=True)
         return await asyncio.wrap_future(self.ledger.submit(submission))
 
@@ -109,7 +117,7 @@ class Intake:
         try:
             if app.path:
                 raise Refused(404, f"Path /{app.path} not found")
-            accept(app.endpoint.input, raw)
+            accept(app.endpoint.input, raw, strict=self._strict)
         except CallersFault as fault:
             answer = fault.answer()
             return Outcome(
