@@ -5,6 +5,8 @@ Knows pydantic's errors and fal's; knows no particular endpoint.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
@@ -29,8 +31,15 @@ _WRONG_BRANCH = {
 #: What pydantic says of a field that it does not know.
 _FORBIDDEN = "extra_forbidden", "Extra inputs are not permitted"
 
-#: pydantic's types that have another name at fal.
-_FALS_TYPES = {"too_short": "sequence_too_short", "too_long": "sequence_too_long"}
+#: pydantic's types that have another name on fal's page of errors.
+_FALS_TYPES = {
+    "literal_error": "one_of",
+    "enum": "one_of",
+    "too_short": "sequence_too_short",
+    "too_long": "sequence_too_long",
+    "string_too_short": "sequence_too_short",
+    "string_too_long": "sequence_too_long",
+}
 
 
 def accept(model: type[Model], raw: Any, *, strict: bool = False) -> Model:
@@ -42,7 +51,10 @@ def accept(model: type[Model], raw: Any, *, strict: bool = False) -> Model:
     """
     details = _extensions(model, raw) if strict else []
     try:
-        accepted = model.model_validate(raw, extra="forbid" if strict else None)
+        # From attributes, as FastAPI does: it decides what is said of a body that is no object.
+        accepted = model.model_validate(
+            raw, extra="forbid" if strict else None, from_attributes=True
+        )
     except ValidationError as error:
         details += error.errors(include_url=False)
     else:
@@ -102,13 +114,35 @@ def _entry(detail: ErrorDetails, raw: Any) -> dict[str, Any]:
         "url": DOCS_URL + kind,
     }
     if "ctx" in detail:
-        # A context may hold an exception object, which JSON cannot say.
-        entry["ctx"] = {
-            key: value if isinstance(value, int | float | str | bool) else str(value)
-            for key, value in detail["ctx"].items()
-        }
-    value = detail.get("input")
-    short_text = isinstance(value, str) and len(value) <= ECHO_LIMIT
-    if short_text or isinstance(value, int | float | bool):
+        entry["ctx"] = _context(kind, detail["ctx"])
+    value = echo(detail.get("input"))
+    if value is not None:
         entry["input"] = value
     return entry
+
+
+def _context(kind: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """pydantic's context as fal's: values that JSON can say, choices as a list."""
+    if kind == "one_of":
+        # pydantic says them in one sentence: 'a', 'b' or 'c'.
+        return {"expected": re.findall(r"'([^']*)'", str(said.get("expected")))}
+    # A context may hold an exception object.
+    return {
+        key: value if isinstance(value, int | float | str | bool) else str(value)
+        for key, value in said.items()
+    }
+
+
+def echo(value: Any) -> Any:
+    """What an error's ``input`` says of a field's value; None for what is not repeated.
+
+    Long texts are pictures, and long numbers no client reads. What is not finite is said in
+    words, as at fal (wire.md 4.5): JSON has no number for it.
+    """
+    if isinstance(value, str):
+        return value if len(value) <= ECHO_LIMIT else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return value if value.bit_length() <= 64 else None
+    return None

@@ -24,12 +24,13 @@ from limner.errors import (
     UnsupportedImageFormat,
 )
 from limner.stages.limits import ArchiveLimits
+from limner.stages.picture import SUPPORTED_FORMATS
 
 #: In the words of fal's ``supported_extensions`` for an archive.
 ARCHIVES = (".zip",)
 
 #: The files that are counted and opened.
-PICTURES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo")
+PICTURES = SUPPORTED_FORMATS
 
 #: Pictures that cannot be read. Leaving them out in silence would lose photos of a person.
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".dng", ".cr2", ".nef", ".arw", ".svg")
@@ -154,7 +155,7 @@ def _check(entry: zipfile.ZipInfo) -> None:
         raise UnsupportedImageFormat(
             f"{_shown(name)} in the archive is of a format that is not read. "
             f"Convert it to one of: {', '.join(PICTURES)}.",
-            ctx={"supported_formats": [each.lstrip(".") for each in PICTURES]},
+            ctx={"supported_formats": list(PICTURES)},
         )
     if extension not in PICTURES:
         return
