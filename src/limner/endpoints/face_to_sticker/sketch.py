@@ -17,6 +17,7 @@ from limner.endpoints.face_to_sticker.schema import (
     MAX_SEED,
     FaceToStickerInput,
     FaceToStickerOutput,
+    Scores,
 )
 from limner.endpoints.fields import pixels
 from limner.errors import FeatureNotSupported, blame
@@ -49,15 +50,11 @@ class SketchSticker:
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
         canvas = _canvas(input, self._limits.max_pixels)
-        tools, limits = self._instruments, self._limits
+        tools = self._instruments
 
         # 1 The photo, and the face in it
         with blame("image_url"):
-            photo = open_picture(
-                pictures.read(input.image_url),
-                max_pixels=limits.max_pixels,
-                min_side=limits.min_side,
-            ).rgb
+            photo = self._opened(pictures.read(input.image_url))
             yield Step(f"Photo read: {photo.shape[1]}×{photo.shape[0]} pixels", 0.05)
             found = tools.detector.find(photo)
         found = choose(found, input.face_index, input.face_box)
@@ -85,7 +82,8 @@ class SketchSticker:
         plain = on_background(sticker, ground, canvas, recipe.shadow)
         cutout = cut_out(sticker, canvas)
         yield Step("Die-cut and laid on its background", 0.7)
-        yield self._compared(own, plain)
+        alike = self._compared(own, plain)
+        yield _alike(alike)
         if input.upscale:
             plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
 
@@ -94,7 +92,12 @@ class SketchSticker:
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        return self._handed_over(plain, cutout, recipe, unsafe, pictures)
+        output = self._handed_over(plain, cutout, recipe, unsafe, pictures)
+        return _scored(output, alike) if input.return_scores else output
+
+    def _opened(self, encoded: bytes) -> Pixels:
+        limits = self._limits
+        return open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side).rgb
 
     def _networks(self, input: FaceToStickerInput, recipe: Recipe, found: Found) -> tuple[str, ...]:
         names = needed(recipe.style)
@@ -102,13 +105,12 @@ class SketchSticker:
             names = (*names, "span-x4")
         return (*names, "span-x2") if input.upscale else names
 
-    def _compared(self, own: Embedding, plain: Pixels) -> Step:
-        """How alike photo and sticker are, said for whoever wonders."""
+    def _compared(self, own: Embedding, plain: Pixels) -> float | None:
+        """How alike photo and sticker are, -1…1; None where no face is seen in the sticker."""
         faces = self._instruments.detector.detect(plain, 640)
         if not faces:
-            return Step("Likeness to the photo: no face is recognised in the drawing", 0.75)
-        alike = likeness(own, self._instruments.recogniser.embed(plain, faces[0]))
-        return Step(f"Likeness to the photo: {alike:.2f}", 0.75)
+            return None
+        return likeness(own, self._instruments.recogniser.embed(plain, faces[0]))
 
     def _enlarged(
         self, plain: Pixels, cutout: Pixels, steps: int
@@ -160,6 +162,17 @@ def _canvas(input: FaceToStickerInput, max_pixels: int) -> tuple[int, int]:
                 f" {max_pixels / 1e6:g} megapixels. Ask for a smaller image_size."
             )
     return width, height
+
+
+def _alike(alike: float | None) -> Step:
+    said = "no face is recognised in the drawing" if alike is None else f"{alike:.2f}"
+    return Step(f"Likeness to the photo: {said}", 0.75)
+
+
+def _scored(output: FaceToStickerOutput, alike: float | None) -> FaceToStickerOutput:
+    similarity = None if alike is None else round(alike, 4)
+    scores = Scores(similarity=similarity, recogniser="SFace")
+    return output.model_copy(update={"scores": scores})
 
 
 def _longest(canvas: tuple[int, int]) -> int:
