@@ -46,8 +46,8 @@ _XMP = (
 def encode_png(pixels: Pixels, source: Source) -> bytes:
     """A PNG of RGB [h, w, 3] or RGBA [h, w, 4]; the same pixels always give the same bytes.
 
-    Always on one machine, and on every x86-64 with SSE 4.2. A processor for which ISA-L has
-    another matcher may write other bytes of the same pixels.
+    Always on one machine. A processor for which ISA-L has another matcher (ARM, an x86-64
+    without SSE 4.2) may write other bytes of the same pixels: decision 0008.
     """
     height, width, channels = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
