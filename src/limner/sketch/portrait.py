@@ -65,6 +65,8 @@ def _drawn(crop: Picture, landmarks: Floats, recipe: Recipe, instruments: Instru
     """The crop's face [256, 256, 3] in the recipe's style, with the person's own features."""
     stylizer, detector = instruments.stylizer(recipe.style), instruments.detector
     latent = stylizer.encode(crop)
+    # Hair is the generator's own: bent after the photo's it would only swirl.
+    inner = blob(crop.shape, (SIZE / 2, SIZE * 0.48), (SIZE * 0.29, SIZE * 0.37), soft=0.5)
 
     def bent(moves: Mapping[str, float]) -> Picture:
         wanted = shaped(latent, replace(recipe, moves=moves))
@@ -72,7 +74,7 @@ def _drawn(crop: Picture, landmarks: Floats, recipe: Recipe, instruments: Instru
         # The oil generator paints the painting's upper edge too.
         small = _without_frame(small) if recipe.style == "oil" else small
         faces = detector.detect(small, SIZE)
-        fit = fitted(small, crop, faces[0].landmarks if faces else None, landmarks)
+        fit = fitted(small, crop, faces[0].landmarks if faces else None, landmarks, inner)
         return toned(fit, crop)
 
     drawing = bent(recipe.moves)
@@ -126,7 +128,7 @@ def _within(alpha: Floats, photo: Floats, face: Face, recipe: Recipe) -> Floats:
     if recipe.style == "oil":
         # The matting network takes painted skies for hair.
         return _spread(photo, 0.008 * side)
-    reach = 0.03 + 0.09 * max(0.0, recipe.moves.get("long_hair", 0.0))
+    reach = 0.02 + 0.09 * max(0.0, recipe.moves.get("long_hair", 0.0))
     x, y, width, height = face.box
     middle, radii = (x + width / 2, y + 0.4 * height), (0.6 * width, 0.75 * height)
     surely = (1 - _spread(1 - photo, 0.035 * side)) * blob(alpha.shape, middle, radii, soft=0.2)
