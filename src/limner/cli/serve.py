@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import typer
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http import h11_impl
 
 from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder
 from limner.endpoints import ENDPOINTS
@@ -106,9 +107,11 @@ def serve(
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,
                 public_url=settings.public_url,
+                strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
             )
         )
+        name_client_closed_request()
         sock = bind(listen)
         server = web_server(app, listen, settings)
         announce(listen, sock, settings, endpoints)
@@ -126,6 +129,7 @@ def web_server(app: FastAPI, listen: Listen, settings: Settings) -> uvicorn.Serv
         app,
         access_log=False,  # a query may hold a token or a webhook's address
         log_level="warning",
+        http="h11",  # whose phrases we know, whatever else is installed
         ssl_certfile=listen.tls_cert,
         ssl_keyfile=listen.tls_key,
         timeout_graceful_shutdown=5,
@@ -143,6 +147,15 @@ def own_credentials(host: str, settings: Settings) -> Credentials:
     if host in EVERY_ADDRESS:
         names[0] = socket.gethostname()
     return credentials(tls_folder(settings), [name for name in names if name])
+
+
+def name_client_closed_request() -> None:
+    """Give 499, which no standard names, a reason phrase.
+
+    fal's JavaScript client shows the phrase as the error's message (wire.md 3.4), and ASGI has no
+    word for it, so it is entered where uvicorn looks phrases up.
+    """
+    h11_impl.STATUS_PHRASES[499] = b"Client Closed Request"
 
 
 def announce(

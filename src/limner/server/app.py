@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -25,14 +26,13 @@ from limner.server.queue import Queue, queue_router
 from limner.server.realtime import Realtime, realtime_router
 from limner.server.run import Run, run_router
 from limner.server.signing import Signer, jwks_router
-from limner.server.storage import StorageLimits, UploadAccess, storage_router
+from limner.server.storage import Storage, StorageLimits, storage_router
 from limner.server.sweep import sweep_forever
+from limner.server.tickets import UploadAccess
 from limner.server.tokens import tokens_router
+from limner.server.visitors import LOCAL_ORIGINS
 from limner.server.watch import Watch
 from limner.server.webhooks import Post, Webhooks
-
-#: Pages of this very machine; with no key needed, no other site may use a visitor's Limner.
-LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class ServerParts:
     #: Everybody may call as long as no key exists: only for a server bound to loopback.
     open_without_keys: bool
     public_url: str = ""
+    #: Refuse fields that fal does not have, Limner's own extensions among them.
+    strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
 
@@ -57,8 +59,19 @@ def create_app(parts: ServerParts) -> FastAPI:
     signer = Signer(parts.ledger.secret("webhook signing key").result())
     token_key = parts.ledger.secret("token key").result()
     upload_key = parts.ledger.secret("upload key").result()
-    gate = Gate(parts.ledger, token_key, open_without_keys=parts.open_without_keys)
-    intake = Intake(parts.ledger, parts.endpoints, gate, parts.max_body_bytes)
+    gate = Gate(
+        parts.ledger,
+        token_key,
+        open_without_keys=parts.open_without_keys,
+        public_host=urlsplit(parts.public_url).hostname or "",
+    )
+    intake = Intake(
+        parts.ledger,
+        parts.endpoints,
+        gate,
+        max_body_bytes=parts.max_body_bytes,
+        strict=parts.strict,
+    )
 
     watch = Watch()
     webhooks = Webhooks(parts.ledger, signer, parts.post, watch)
@@ -91,17 +104,15 @@ def create_app(parts: ServerParts) -> FastAPI:
     _own_routes(app, parts)
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
-    app.include_router(documents_router(parts.endpoints))
-    access = UploadAccess(upload_key, required=not parts.open_without_keys)
+    app.include_router(documents_router(parts.endpoints, strict=parts.strict))
+    storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
 
     async def keyed(request: Request) -> None:
         # Files themselves are public by their unguessable names; making them is not.
         if request.scope["path"].startswith("/@rest/"):
             await gate.caller(request)
 
-    app.include_router(
-        storage_router(parts.files, access, parts.storage), dependencies=[Depends(keyed)]
-    )
+    app.include_router(storage_router(storage), dependencies=[Depends(keyed)])
     app.include_router(queue_router(Queue(intake, watch)))
     app.include_router(realtime_router(Realtime(intake, watch)))
     app.include_router(run_router(Run(intake, watch)))
