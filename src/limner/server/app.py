@@ -22,6 +22,7 @@ from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
 from limner.server.openapi import documents_router
+from limner.server.platform import Platform, platform_router
 from limner.server.queue import Queue, queue_router
 from limner.server.realtime import Realtime, realtime_router
 from limner.server.run import Run, run_router
@@ -104,6 +105,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     _own_routes(app, parts)
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
+    app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
     app.include_router(documents_router(parts.endpoints, strict=parts.strict))
     storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
 

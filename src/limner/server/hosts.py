@@ -34,6 +34,7 @@ PARTS = {
     "v3b.fal.media": "media",
     "fal.media": "media",
     "fal.ai": "site",
+    "api.fal.ai": "platform",
 }
 
 #: The name under which each part is told to callers.
