@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 import uvicorn
 
+import limner
 from limner.cli.house import open_files, open_ledger, set_up_logging
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
@@ -24,6 +25,9 @@ from limner.worker.supervisor import Supervisor
 
 #: What the supervisor runs; it holds the other end of its standard input.
 WORKER_COMMAND = (sys.executable, "-m", "limner", "work", "--until-eof")
+
+#: The web page, built from frontend/.
+PLAYGROUND = Path(limner.__file__).parent / "playground"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ def serve(
                 open_without_keys=local,
                 public_url=settings.public_url,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
+                playground=PLAYGROUND,
             )
         )
         sock = bind(listen)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -17,10 +18,12 @@ from limner.endpoints.base import Endpoint
 from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.server import problems
+from limner.server.desk import desk_router
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
 from limner.server.openapi import documents_router
+from limner.server.playground import mount_playground
 from limner.server.queue import Queue, queue_router
 from limner.server.run import Run, run_router
 from limner.server.signing import Signer, jwks_router
@@ -49,6 +52,8 @@ class ServerParts:
     public_url: str = ""
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
+    #: The built web page to show at ``/``; None for an API without a page.
+    playground: Path | None = None
 
 
 def create_app(parts: ServerParts) -> FastAPI:
@@ -87,7 +92,10 @@ def create_app(parts: ServerParts) -> FastAPI:
         middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
     )
     problems.install(app)
+    if parts.playground is not None:
+        mount_playground(app, parts.playground)
     _own_routes(app, parts)
+    app.include_router(desk_router(gate, parts.endpoints))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(documents_router(parts.endpoints))

@@ -46,7 +46,10 @@ CANONICAL = {
 PROXY_PATH = "/api/fal/proxy"
 
 #: First path segments that are our own and no endpoint's owner.
-OWN = frozenset({"", "health", "ready", "api"})
+OWN = frozenset({"", "health", "ready", "api", "assets"})
+
+#: Our own API; other paths below ``/limner`` may be an endpoint of that owner.
+OWN_API = "/limner/v1/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Hosts:
             part = part_of(first) if first not in OWN else None
             if part is not None:
                 inner = f"/@{part}/{rest}"
-            elif first in OWN:
+            elif first in OWN or path.startswith(OWN_API):
                 inner = path
             else:
                 inner = f"/@run{path}"

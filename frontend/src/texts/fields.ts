@@ -1,0 +1,50 @@
+/**
+ * Labels and help for fields by name, where the schema's own text is missing, wrong or English.
+ * fal's texts are published to the letter ("URL of the video." for a photo), so a person reads these.
+ */
+export const fieldTexts: Record<string, Record<string, readonly [string, string]>> = {
+  en: {
+    image_url: ["Photo", "One person, face large and lit from the front."],
+    face_image_url: ["Photo", "One person, face large and lit from the front."],
+    prompt: ["Prompt", "What the picture shows: who, how, in which style."],
+    negative_prompt: ["Negative prompt", "What it should not show."],
+    image_size: ["Size", "The size of the picture in pixels."],
+    num_inference_steps: ["Steps", "More steps: more detail, more time."],
+    guidance_scale: ["Guidance", "How closely to follow the prompt."],
+    instant_id_strength: ["Likeness", "How strongly the face is held to the photo."],
+    ip_adapter_weight: ["Photo's influence", "How much of the photo's look comes along."],
+    ip_adapter_noise: ["Photo's noise", "Noise on that influence; more of it, freer drawing."],
+    seed: ["Seed", "The same seed and the same request make the same picture."],
+    upscale: ["Upscale", "Twice the width and height."],
+    upscale_steps: ["Upscale steps", "Only used when upscaling."],
+    enable_safety_checker: ["Safety check", "Looks for what should not be shown."],
+  },
+  de: {
+    image_url: ["Foto", "Eine Person, das Gesicht groß und von vorn beleuchtet."],
+    face_image_url: ["Foto", "Eine Person, das Gesicht groß und von vorn beleuchtet."],
+    prompt: ["Beschreibung", "Was das Bild zeigt: wen, wie, in welchem Stil. Englisch wird am besten verstanden."],
+    negative_prompt: ["Nicht im Bild", "Was es nicht zeigen soll."],
+    image_size: ["Größe", "Die Größe des Bildes in Pixeln."],
+    num_inference_steps: ["Schritte", "Mehr Schritte: mehr Einzelheiten, mehr Zeit."],
+    guidance_scale: ["Treue zur Beschreibung", "Wie eng der Beschreibung gefolgt wird."],
+    instant_id_strength: ["Ähnlichkeit", "Wie fest das Gesicht am Foto bleibt."],
+    ip_adapter_weight: ["Einfluss des Fotos", "Wie viel vom Aussehen des Fotos mitkommt."],
+    ip_adapter_noise: ["Rauschen des Fotos", "Rauschen auf diesem Einfluss; mehr davon zeichnet freier."],
+    seed: ["Startwert", "Gleicher Startwert und gleicher Auftrag: gleiches Bild."],
+    upscale: ["Vergrößern", "Doppelte Breite und Höhe."],
+    upscale_steps: ["Schritte beim Vergrößern", "Nur beim Vergrößern."],
+    enable_safety_checker: ["Sicherheitsprüfung", "Sucht, was nicht gezeigt werden sollte."],
+  },
+};
+
+/** What an endpoint is, where the catalogue's own English words are not enough. */
+export const endpointTexts: Record<string, Record<string, readonly [string, string]>> = {
+  en: {
+    "fal-ai/face-to-sticker": ["Face to Sticker", "A photo becomes a sticker of that person."],
+    "fal-ai/ip-adapter-face-id": ["IP Adapter Face ID", "A new portrait of the person in the photo."],
+  },
+  de: {
+    "fal-ai/face-to-sticker": ["Gesicht zu Sticker", "Aus einem Foto wird ein Sticker dieser Person."],
+    "fal-ai/ip-adapter-face-id": ["Porträt nach Gesicht", "Ein neues Porträt der Person auf dem Foto."],
+  },
+};
