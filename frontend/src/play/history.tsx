@@ -50,11 +50,11 @@ function Entry({ entry }: { entry: Made }) {
         type="button"
         class="made"
         disabled={busy.value}
-        aria-label={t("history.load", { prompt })}
         title={prompt}
         onClick={() => load(entry)}
       >
         {url ? <img src={url} alt="" /> : <span class="frame" />}
+        <span class="unseen">{t("history.load")}</span>
         <span class="prompt">{prompt}</span>
         <time>{when}</time>
       </button>

@@ -45,9 +45,11 @@ export function PlayPage({ served }: { served: Endpoint }) {
         </p>
       </header>
       <Form />
-      <div class="outcome">
-        <Stage />
-        <More />
+      <div>
+        <div class="outcome">
+          <Stage />
+          <More />
+        </div>
       </div>
       <History />
     </main>

@@ -29,7 +29,8 @@ export function Stage() {
   });
   useSignalEffect(() => {
     // On a narrow page the easel is below the form: whoever runs wants to see it.
-    if (busy.value) document.querySelector(".easel")?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    if (busy.value) document.querySelector(".easel")?.scrollIntoView({ block: "nearest", behavior });
   });
   const shown = pictures.value.find(({ url }) => url === view.value);
   const options = pictures.value.map((file) => ({ id: file.url, label: nameOf(file) }));

@@ -134,7 +134,7 @@ export const de: Record<TextKey, string> = {
   "history.title": "Bisher gemacht",
   "history.note": "Nur in diesem Browser aufbewahrt, samt Foto. Auf dem Server bleiben Bilder so lange, wie sein Betreiber festlegt.",
   "history.empty": "Hier erscheint, was du machst.",
-  "history.load": "Eingaben von {prompt} laden",
+  "history.load": "Diese Eingaben laden:",
   "history.delete": "Löschen",
   "history.delete.one": "{prompt} aus diesem Browser löschen",
   "history.clear": "Alles löschen",

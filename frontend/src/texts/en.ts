@@ -132,7 +132,7 @@ export const en = {
   "history.title": "Yours so far",
   "history.note": "Kept in this browser only, photo included. Pictures stay on the server for as long as its operator set.",
   "history.empty": "What you make appears here.",
-  "history.load": "Load the inputs of {prompt}",
+  "history.load": "Load these inputs:",
   "history.delete": "Delete",
   "history.delete.one": "Delete {prompt} from this browser",
   "history.clear": "Delete all",
