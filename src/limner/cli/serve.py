@@ -103,6 +103,7 @@ def serve(
                 public_url=settings.public_url,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
                 playground=PLAYGROUND,
+                about=lambda: about(settings, endpoints, supervisor),
             )
         )
         sock = bind(listen)
@@ -122,6 +123,24 @@ def serve(
         finally:
             supervisor.stop()
             sock.close()
+
+
+def about(
+    settings: Settings, endpoints: Sequence[Endpoint], supervisor: Supervisor
+) -> dict[str, object]:
+    """What ``/limner/v1/system`` tells of this server beside the ledger."""
+    choices = {endpoint.id: choose(endpoint, settings.engine) for endpoint in endpoints}
+    return {
+        "engines": {name: {"engine": one.name, "why": one.why} for name, one in choices.items()},
+        "workers": {
+            "alive": supervisor.alive(),
+            "wanted": settings.workers,
+            "slots": settings.slots,
+            "threads": settings.threads,
+        },
+        "kept": {"results": settings.retention, "uploads": settings.upload_retention},
+        "home": str(settings.home),
+    }
 
 
 def announce(

@@ -15,12 +15,13 @@ from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 
-from limner.requests import forgetting, keyring, leasing, outbox, queueing
+from limner.requests import forgetting, keyring, leasing, outbox, queueing, register
 from limner.requests.bell import Bell, bell_folder
 from limner.requests.database import Database
 from limner.requests.keyring import Key
 from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
 from limner.requests.outbox import Delivery
+from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
 Connection = sa.Connection
@@ -212,6 +213,16 @@ class Ledger:
             lambda connection: outbox.redeliver(connection, request_id, self._clock()),
             lambda _: self._bell.ring(["outbox"]),
         )
+
+    # Who keeps an eye on it
+
+    def search(self, wanted: Wanted) -> Future[list[Entry]]:
+        """The newest requests that match."""
+        return self._database.read(lambda connection: register.search(connection, wanted))
+
+    def census(self) -> Future[dict[str, dict[str, int]]]:
+        """How many requests of each endpoint wait and run."""
+        return self._database.read(register.census)
 
     # Who may call
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -54,6 +55,8 @@ class ServerParts:
     ready: Callable[[], bool] = field(default=lambda: True)
     #: The built web page to show at ``/``; None for an API without a page.
     playground: Path | None = None
+    #: What is told of this server beside the ledger: engines, workers, retention.
+    about: Callable[[], Mapping[str, Any]] = field(default=dict)
 
 
 def create_app(parts: ServerParts) -> FastAPI:
@@ -95,7 +98,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     if parts.playground is not None:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
-    app.include_router(desk_router(gate, parts.endpoints))
+    app.include_router(desk_router(gate, parts.files, parts.endpoints, parts.about))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(documents_router(parts.endpoints))

@@ -1,24 +1,34 @@
-"""``/limner/v1``: what fal has no words for, as JSON: who I am here, and what is served.
+"""``/limner/v1``: what fal has no words for, as JSON: requests, keys, and this server itself.
 
 Every page of the playground is drawn from these answers, so whatever a person can see, a program
-can read. Knows our own words; knows none of fal's.
+can read. A key of scope ``api`` sees its own requests; ``admin``, and everybody on a loopback that
+needs no key, sees all. Knows our own words; knows none of fal's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
 
 from limner.endpoints.base import Endpoint
+from limner.files.store import FileStore
+from limner.server.desk.keys import add_keys
+from limner.server.desk.requests import add_requests
+from limner.server.desk.system import add_system
 from limner.server.keys import Gate
+
+#: What the command line knows of this server: settings and workers, as plain JSON values.
+About = Callable[[], Mapping[str, Any]]
 
 BASE = "/limner/v1"
 
 
-def desk_router(gate: Gate, endpoints: Sequence[Endpoint]) -> APIRouter:
-    """The routes that every caller may use."""
+def desk_router(
+    gate: Gate, files: FileStore, endpoints: Sequence[Endpoint], about: About
+) -> APIRouter:
+    """All routes of the desk."""
     router = APIRouter(prefix=BASE)
 
     @router.get("/me")
@@ -45,4 +55,7 @@ def desk_router(gate: Gate, endpoints: Sequence[Endpoint]) -> APIRouter:
             ]
         }
 
+    add_requests(router, gate, files)
+    add_keys(router, gate)
+    add_system(router, gate, about)
     return router

@@ -1,0 +1,36 @@
+"""This server itself: versions, engines, workers, queue, how long things are kept. For admins.
+
+Knows what it is told; asks no device and reads no setting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from limner import __version__
+from limner.server.desk.keys import admin
+from limner.server.keys import Gate
+
+
+def add_system(router: APIRouter, gate: Gate, about: Callable[[], Mapping[str, Any]]) -> None:
+    """Add the route; ``about``: what the command line knows of this server."""
+    began = time.time()
+
+    @router.get("/system")
+    async def system(request: Request) -> dict[str, Any]:
+        """How this server stands now. Times are unix seconds, durations seconds."""
+        await admin(gate, request)
+        return {
+            "version": __version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(terse=True),
+            "started_at": began,
+            "queue": await asyncio.wrap_future(gate.ledger.census()),
+            **about(),
+        }
