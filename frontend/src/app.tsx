@@ -1,11 +1,15 @@
 /** The frame around every page: name, pages, language, appearance, and what is read out. */
 import { signal } from "@preact/signals";
+import { KeysPage } from "./desk/keys";
+import { RequestPage } from "./desk/request";
+import { RequestsPage } from "./desk/requests";
+import { SystemPage } from "./desk/system";
 import { KeyGate, KeyInUse } from "./key";
 import { type Endpoint } from "./play/input";
 import { PlayPage } from "./play/page";
 import { link, route } from "./route";
 import { spoken } from "./say";
-import { access } from "./server";
+import { access, admin } from "./server";
 import { choose, type Language, language, languages, endpointText, t } from "./texts";
 import { chooseTheme, type Theme, theme } from "./theme";
 
@@ -39,6 +43,10 @@ function Page() {
     }
   }
   if (access.value !== "open") return <KeyGate />;
+  const [page, id] = route.value.split("/");
+  if (page === "requests") return id ? <RequestPage key={id} id={id} /> : <RequestsPage />;
+  if (page === "keys") return <KeysPage />;
+  if (page === "system") return <SystemPage />;
   const all = endpoints.value ?? [];
   const served = all.find(({ id }) => id === route.value) ?? all[0];
   if (!served) return <main id="page"><p>{t("models.none")}</p></main>;
@@ -47,7 +55,10 @@ function Page() {
 
 function Head() {
   const all = endpoints.value ?? [];
-  const current = all.find(({ id }) => id === route.value) ?? all[0];
+  const [page] = route.value.split("/");
+  const desk = admin.value ? (["requests", "keys", "system"] as const) : (["requests"] as const);
+  const elsewhere = desk.some((one) => one === page);
+  const current = elsewhere ? undefined : (all.find(({ id }) => id === route.value) ?? all[0]);
   const open = access.value === "open";
   return (
     <header class="head">
@@ -55,10 +66,17 @@ function Head() {
         Limner
       </a>
       <nav aria-label={t("nav.label")}>
-        {open && all.length > 1
+        {open
           ? all.map((one) => (
               <a key={one.id} href={link(one.id)} aria-current={one.id === current?.id ? "page" : undefined}>
                 {endpointText(one).title}
+              </a>
+            ))
+          : null}
+        {open
+          ? desk.map((one, index) => (
+              <a key={one} class={index === 0 ? "apart" : ""} href={link(one)} aria-current={one === page ? "page" : undefined}>
+                {t(`nav.${one}`)}
               </a>
             ))
           : null}

@@ -9,6 +9,7 @@ import "./style/page.css";
 import "./style/controls.css";
 import "./style/form.css";
 import "./style/stage.css";
+import "./style/desk.css";
 
 const root = document.getElementById("limner");
 if (root) render(<App />, root);

@@ -101,6 +101,9 @@ function complain(found: Record<string, string>): boolean {
   return true;
 }
 
+/** An input that another page wants in the form: taken when the form opens. */
+export const pending = signal<Record<string, unknown> | null>(null);
+
 export const fieldId = (name: string) => `field-${name}`;
 
 function focusOn(name: string): void {

@@ -6,7 +6,7 @@ import { Fault } from "../server";
 import { endpointText, t } from "../texts";
 import { Form } from "./form";
 import { History } from "./history";
-import { type Endpoint, endpoint, open, photoFields, replace } from "./input";
+import { type Endpoint, endpoint, open, pending, photoFields, replace } from "./input";
 import { More } from "./more";
 import { choose, chooseSample, forgetAll } from "./photos";
 import { busy, interrupted, resume, run } from "./run";
@@ -65,6 +65,11 @@ async function prepare(served: Endpoint): Promise<void> {
     const photo = photoFields.value.find(({ widget }) => widget.kind === "photo");
     if (before?.endpoint === served.id) replace(before.input);
     else if (photo) chooseSample(photo.name);
+  }
+  if (pending.value) {
+    forgetAll();
+    replace(pending.value);
+    pending.value = null;
   }
   await refresh().catch(() => undefined);
   await resume();

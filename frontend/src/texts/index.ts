@@ -60,3 +60,17 @@ export function bytes(value: number): string {
   const [size, unit] = value < 1e6 ? [value / 1e3, "kB"] : [value / 1e6, "MB"];
   return `${size.toLocaleString(language.value, { maximumFractionDigits: size < 10 ? 1 : 0 })} ${unit}`;
 }
+
+/** Unix seconds as a date and a time. */
+export function moment(at: number): string {
+  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" }).format(at * 1000);
+}
+
+/** A duration in seconds in the largest unit that divides it well. */
+export function duration(value: number): string {
+  const [amount, unit] =
+    value >= 172_800 ? [value / 86_400, "day"] : value >= 3600 ? [value / 3600, "hour"] : [value / 60, "minute"];
+  return new Intl.NumberFormat(language.value, {
+    style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1,
+  }).format(amount);
+}

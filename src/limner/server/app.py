@@ -98,7 +98,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     if parts.playground is not None:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
-    app.include_router(desk_router(gate, parts.files, parts.endpoints, parts.about))
+    app.include_router(desk_router(gate, parts.ledger, parts.files, parts.endpoints, parts.about))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(documents_router(parts.endpoints))

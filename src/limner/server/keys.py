@@ -44,7 +44,7 @@ class Gate:
 
     def __init__(self, ledger: Ledger, token_key: bytes, *, open_without_keys: bool) -> None:
         """``open_without_keys``: let everybody in as long as no key exists (loopback only)."""
-        self.ledger = ledger
+        self._ledger = ledger
         self._token_key = token_key
         self._open_without_keys = open_without_keys
 
@@ -60,7 +60,7 @@ class Gate:
         return caller
 
     async def _by_key(self, authorization: str, app: str | None) -> Caller:
-        if self._open_without_keys and not await asyncio.wrap_future(self.ledger.any_keys()):
+        if self._open_without_keys and not await asyncio.wrap_future(self._ledger.any_keys()):
             return Caller(key_id="", admin=True)
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() not in ("key", "bearer") or not credential:
@@ -69,7 +69,7 @@ class Gate:
                 401, f"Cannot access {what}. Authentication is required to access this application."
             )
         key_id, _, secret = credential.strip().partition(":")
-        key = await asyncio.wrap_future(self.ledger.find_key(key_id, secret))
+        key = await asyncio.wrap_future(self._ledger.find_key(key_id, secret))
         if key is None:
             raise Refused(401, "No user found for Key ID and Secret")
         return Caller(key_id=key.id, admin=key.scope == "admin")

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request
 
 from limner.endpoints.base import Endpoint
 from limner.files.store import FileStore
+from limner.requests.ledger import Ledger
 from limner.server.desk.keys import add_keys
 from limner.server.desk.requests import add_requests
 from limner.server.desk.system import add_system
@@ -26,7 +27,7 @@ BASE = "/limner/v1"
 
 
 def desk_router(
-    gate: Gate, files: FileStore, endpoints: Sequence[Endpoint], about: About
+    gate: Gate, ledger: Ledger, files: FileStore, endpoints: Sequence[Endpoint], about: About
 ) -> APIRouter:
     """All routes of the desk."""
     router = APIRouter(prefix=BASE)
@@ -55,7 +56,7 @@ def desk_router(
             ]
         }
 
-    add_requests(router, gate, files)
-    add_keys(router, gate)
-    add_system(router, gate, about)
+    add_requests(router, gate, ledger, files)
+    add_keys(router, gate, ledger)
+    add_system(router, gate, ledger, about)
     return router

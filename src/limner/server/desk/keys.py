@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from limner.endpoints.accept import accept
 from limner.errors import Refused
+from limner.requests.ledger import Ledger
 from limner.server.body import read_json
 from limner.server.keys import Caller, Gate
 
@@ -35,9 +36,8 @@ async def admin(gate: Gate, request: Request) -> Caller:
     return caller
 
 
-def add_keys(router: APIRouter, gate: Gate) -> None:
+def add_keys(router: APIRouter, gate: Gate, ledger: Ledger) -> None:
     """Add the keys' routes."""
-    ledger = gate.ledger
 
     @router.get("/keys")
     async def listed(request: Request) -> dict[str, Any]:

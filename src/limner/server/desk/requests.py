@@ -38,9 +38,8 @@ def delivery_body(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def add_requests(router: APIRouter, gate: Gate, files: FileStore) -> None:
+def add_requests(router: APIRouter, gate: Gate, ledger: Ledger, files: FileStore) -> None:
     """Add the register's routes."""
-    ledger = gate.ledger
 
     async def mine(call: HttpRequest, request_id: str) -> Request:
         """A request that this caller may see. Raises Refused 404, also for somebody else's."""

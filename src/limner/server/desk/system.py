@@ -14,11 +14,14 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from limner import __version__
+from limner.requests.ledger import Ledger
 from limner.server.desk.keys import admin
 from limner.server.keys import Gate
 
 
-def add_system(router: APIRouter, gate: Gate, about: Callable[[], Mapping[str, Any]]) -> None:
+def add_system(
+    router: APIRouter, gate: Gate, ledger: Ledger, about: Callable[[], Mapping[str, Any]]
+) -> None:
     """Add the route; ``about``: what the command line knows of this server."""
     began = time.time()
 
@@ -31,6 +34,6 @@ def add_system(router: APIRouter, gate: Gate, about: Callable[[], Mapping[str, A
             "python": platform.python_version(),
             "platform": platform.platform(terse=True),
             "started_at": began,
-            "queue": await asyncio.wrap_future(gate.ledger.census()),
+            "queue": await asyncio.wrap_future(ledger.census()),
             **about(),
         }
