@@ -16,7 +16,7 @@ export const admin = signal(false);
 /** Does this server need a key at all? */
 export const keyed = signal(false);
 
-export type Complaint = { loc: (string | number)[]; msg: string; type: string };
+export type Complaint = { loc: (string | number)[]; msg: string; type: string; ctx?: Record<string, unknown> };
 
 /** What the server says when something will not do. `status` 0: it did not answer. */
 export class Fault extends Error {

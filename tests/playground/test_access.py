@@ -40,6 +40,10 @@ def test_axe_finds_nothing_in_any_state_of_the_page(
 ) -> None:
     page = visit(**look)
     assert violations(page, node_modules) == []  # fresh, with the sample
+    page.locator(".photo .row button").nth(2).click()
+    expect(page.locator("dialog svg")).to_be_visible()
+    assert violations(page, node_modules) == []  # which face is meant
+    page.keyboard.press("Escape")
     page.locator("summary").first.click()
     page.locator("#field-prompt").fill("")
     page.locator("#field-guidance_scale").fill("99")
@@ -89,9 +93,10 @@ def test_everything_can_be_done_with_the_keyboard(visit: Visit) -> None:
 def test_every_stop_of_the_tab_key_can_be_seen(visit: Visit) -> None:
     """Focus is drawn, and not hidden under the bar at the bottom (WCAG 2.4.7, 2.4.11)."""
     page = visit(viewport={"width": 1280, "height": 600})
-    page.locator("summary").evaluate("it => { it.parentElement.open = true }")
+    expect(page.locator("summary")).to_have_count(2)
+    page.locator("summary").evaluate_all("all => all.forEach((it) => it.parentElement.open = true)")
     seen: set[str] = set()
-    for _ in range(60):
+    for _ in range(90):
         page.keyboard.press("Tab")
         at = page.evaluate(
             """() => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
@@ -118,3 +119,33 @@ def test_a_needed_field_left_empty_is_told_and_nothing_is_sent(visit: Visit) -> 
     expect(page.locator("#field-prompt-fault")).to_have_text("This is needed.")
     expect(page.locator(f"{PHOTO}-fault")).to_have_text("Choose a photo first.")
     assert "POST" not in sent
+
+
+def test_of_two_faces_the_one_pointed_at_is_meant(visit: Visit, networks: Path) -> None:
+    page = visit()
+    page.locator(PHOTO).set_input_files(FACES / "08_two_people.jpg")
+    page.get_by_role("tab", name="JSON").click()
+    expect(page.locator("#json")).to_have_value(ending("_08_two_people.jpg"))
+    sent = json.loads(page.locator("#json").input_value())
+    page.locator("#json").fill(json.dumps({**sent, "face_index": 7}))
+    run(page)
+    expect(page.locator("#json-fault")).to_contain_text("There are 2 faces in the photo")
+    page.get_by_role("tab", name="Form").click()
+    page.get_by_role("button", name="Face 8 by size").click()
+    faces = page.locator("svg rect.found")
+    expect(faces).to_have_count(2)  # as the server found them
+    place = faces.nth(1).bounding_box()
+    assert place is not None
+    page.mouse.click(place["x"] + place["width"] / 3, place["y"] + place["height"] / 3)
+    page.get_by_role("button", name="Use this face").click()
+    page.get_by_role("tab", name="JSON").click()
+    meant = json.loads(page.locator("#json").input_value())
+    x, y, width, height = meant["face_box"]
+    assert "face_index" not in meant
+    assert 0 < width < 400 and 0 < height < 400 and x >= 0 and y >= 0
+    page.get_by_role("tab", name="Form").click()
+    page.get_by_role("button", name="The one pointed at").click()
+    page.get_by_label("Face 2 by size").check()
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="JSON").click()
+    expect(page.locator("#json")).to_have_value(ending('"face_index": 1'))

@@ -39,6 +39,9 @@ class Server:
         tls: tuple[Path, Path] | None = None,
         port: int = 0,
     ) -> None:
+        # One client, because making one reads every certificate there is; no line is kept, because
+        # servers here come and go on the same port.
+        self._client = httpx2.Client(timeout=60, limits=httpx2.Limits(max_keepalive_connections=0))
         self.home = home
         self.log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
@@ -89,7 +92,7 @@ class Server:
     def call(self, method: str, path: str, **options: object) -> httpx2.Response:
         """Any call; a server that is not up yet answers 503."""
         try:
-            return httpx2.request(method, self.base + path, timeout=60, **options)  # pyright: ignore
+            return self._client.request(method, self.base + path, **options)  # pyright: ignore
         except httpx2.ConnectError:
             return httpx2.Response(503)
 

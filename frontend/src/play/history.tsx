@@ -73,11 +73,12 @@ function Entry({ entry }: { entry: Made }) {
 /** Put an earlier request's inputs back. Its photos are sent anew: the server may have let them go. */
 function load(entry: Made) {
   forgetAll();
-  replace(entry.input);
-  show(entry);
   for (const [name, { blob, name: fileName, sample }] of Object.entries(entry.photos)) {
     if (sample) chooseSample(name);
     else if (blob) void choose(name, blob, fileName);
   }
+  // After the photos, because a new photo forgets which face was meant.
+  replace(Object.fromEntries(Object.entries(entry.input).filter(([name]) => !(name in entry.photos))));
+  show(entry);
   say(t("history.loaded"));
 }

@@ -4,6 +4,7 @@ import type { TargetedDragEvent } from "preact";
 import { loadable, local } from "../server";
 import { t } from "../texts";
 import { Camera, canTakePhotos } from "./camera";
+import { canChooseFace, WhichFace } from "./faces";
 import { faults, fieldId, input } from "./input";
 import { choose, chooseAddress, chooseSample, photos, preview, remove } from "./photos";
 
@@ -82,6 +83,7 @@ export function PhotoField({ name, described }: { name: string; described: strin
         >
           {t("photo.address")}
         </button>
+        {shown && canChooseFace() ? <WhichFace photo={shown} /> : null}
         {held ? (
           <button type="button" class="quiet" onClick={() => remove(name)}>
             {t("photo.remove")}

@@ -5,6 +5,7 @@ import { upload } from "../queue";
 import { say } from "../say";
 import { Fault, loadable, local } from "../server";
 import { t } from "../texts";
+import { found } from "./faces";
 import { faults, field, input, set } from "./input";
 
 export type Photo = {
@@ -25,6 +26,12 @@ function put(name: string, photo: Photo | undefined): void {
   const { [name]: before, ...others } = photos.value;
   if (before && before.preview !== photo?.preview && before.preview.startsWith("blob:")) {
     URL.revokeObjectURL(before.preview);
+  }
+  if (before?.preview !== photo?.preview) {
+    // Another photo has other faces.
+    found.value = [];
+    set("face_box", undefined);
+    set("face_index", undefined);
   }
   photos.value = photo ? { ...others, [name]: photo } : others;
 }

@@ -67,6 +67,13 @@ export const de: Record<TextKey, string> = {
   "camera.title": "Foto aufnehmen",
   "camera.take": "Aufnehmen",
   "camera.denied": "Die Kamera geht nicht: {why}",
+  "faces.which": "Welches Gesicht?",
+  "faces.title": "Welches Gesicht?",
+  "faces.help": "Sind mehrere auf dem Foto, tippe auf das gemeinte oder zieh einen Rahmen darum; oder wähle nach Größe.",
+  "faces.largest": "Das größte",
+  "faces.nth": "Gesicht {number} nach Größe",
+  "faces.pointed": "Das gezeigte",
+  "faces.use": "Dieses Gesicht nehmen",
   "archive.choose": "Datei wählen",
 
   "size.custom": "Eigene",

@@ -65,6 +65,13 @@ export const en = {
   "camera.title": "Take a photo",
   "camera.take": "Take it",
   "camera.denied": "The camera cannot be used: {why}",
+  "faces.which": "Which face?",
+  "faces.title": "Which face?",
+  "faces.help": "If the photo holds several, tap the one you mean or draw a box around it; or choose by size.",
+  "faces.largest": "The largest",
+  "faces.nth": "Face {number} by size",
+  "faces.pointed": "The one pointed at",
+  "faces.use": "Use this face",
   "archive.choose": "Choose a file",
 
   "size.custom": "Custom",

@@ -11,6 +11,7 @@ import structlog
 from limner.files.disk import DiskStore
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
+from limner.stages.limits import ArchiveLimits, Limits
 
 
 def open_home(settings: Settings) -> Path:
@@ -33,6 +34,19 @@ def open_files(settings: Settings) -> DiskStore:
 def networks_folder(settings: Settings) -> Path:
     """Where fetched networks are kept between runs."""
     return open_home(settings) / "networks"
+
+
+def input_limits(settings: Settings) -> Limits:
+    """How much of a caller's pictures and archives is taken."""
+    return Limits(
+        max_pixels=settings.max_pixels,
+        min_side=settings.min_side,
+        archive=ArchiveLimits(
+            max_files=settings.max_archive_files,
+            max_bytes=settings.max_archive_bytes,
+            max_unpacked_bytes=settings.max_unpacked_bytes,
+        ),
+    )
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import typer
 import uvicorn
+from uvicorn.protocols.http import h11_impl
 
 import limner
+from limner.cli.about import about
 from limner.cli.house import open_files, open_ledger, set_up_logging
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
@@ -101,11 +103,13 @@ def serve(
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,
                 public_url=settings.public_url,
+                strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
             )
         )
+        name_client_closed_request()
         sock = bind(listen)
         announce(listen, sock, settings, endpoints)
         supervisor.start()
@@ -115,6 +119,7 @@ def serve(
                     app,
                     access_log=False,  # a query may hold a token or a webhook's address
                     log_level="warning",
+                    http="h11",  # whose phrases we know, whatever else is installed
                     ssl_certfile=listen.tls_cert,
                     ssl_keyfile=listen.tls_key,
                     timeout_graceful_shutdown=5,
@@ -125,22 +130,13 @@ def serve(
             sock.close()
 
 
-def about(
-    settings: Settings, endpoints: Sequence[Endpoint], supervisor: Supervisor
-) -> dict[str, object]:
-    """What ``/limner/v1/system`` tells of this server beside the ledger."""
-    choices = {endpoint.id: choose(endpoint, settings.engine) for endpoint in endpoints}
-    return {
-        "engines": {name: {"engine": one.name, "why": one.why} for name, one in choices.items()},
-        "workers": {
-            "alive": supervisor.alive(),
-            "wanted": settings.workers,
-            "slots": settings.slots,
-            "threads": settings.threads,
-        },
-        "kept": {"results": settings.retention, "uploads": settings.upload_retention},
-        "home": str(settings.home),
-    }
+def name_client_closed_request() -> None:
+    """Give 499, which no standard names, a reason phrase.
+
+    fal's JavaScript client shows the phrase as the error's message (wire.md 3.4), and ASGI has no
+    word for it, so it is entered where uvicorn looks phrases up.
+    """
+    h11_impl.STATUS_PHRASES[499] = b"Client Closed Request"
 
 
 def announce(

@@ -7,7 +7,13 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from limner.cli.house import networks_folder, open_files, open_ledger, set_up_logging
+from limner.cli.house import (
+    input_limits,
+    networks_folder,
+    open_files,
+    open_ledger,
+    set_up_logging,
+)
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint, Workshop
 from limner.settings import Settings
@@ -26,6 +32,7 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
         networks=networks_folder(settings),
         index_url=settings.index_url or None,
         threads=settings.threads,
+        limits=input_limits(settings),
     )
     with open_ledger(settings) as ledger:
         worker = Worker(

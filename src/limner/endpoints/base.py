@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from limner.endpoints.fields import Image
+from limner.stages.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class Workshop:
     index_url: str | None = None
     #: Threads one network may use.
     threads: int = 2
+    #: How much of a caller's pictures and archives is taken.
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,12 @@ def release(connection: sa.Connection, request_id: str, attempt: int) -> bool:
 
 def reap(connection: sa.Connection, now: float, rules: Rules) -> Reaped:
     """Deal with lost workers and with requests that were not started in time."""
+    # A clock that was set back would let a dead worker's lease last as long as the jump was.
+    connection.execute(
+        requests.update()
+        .where(COLUMNS.status == "running", COLUMNS.lease_until > now + 2 * rules.lease)
+        .values(lease_until=now + rules.lease)
+    )
     late = [COLUMNS.status == "queued", COLUMNS.start_by <= now]
     lost = [COLUMNS.status == "running", COLUMNS.lease_until < now]
     hopeless = sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_ATTEMPTS)

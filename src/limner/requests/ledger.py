@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -44,7 +45,7 @@ class Ledger:
         self._database = Database(url)
         self._bell = Bell(bell_folder(url))
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -245,6 +246,10 @@ class Ledger:
         return self._database.write(
             lambda connection: keyring.revoke_key(connection, key_id, self._clock())
         )
+
+    def is_good_key(self, key_id: str) -> Future[bool]:
+        """May tokens that this key made still be used?"""
+        return self._database.read(lambda connection: keyring.is_good_key(connection, key_id))
 
     def any_keys(self) -> Future[bool]:
         """Was a key ever made?"""

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic.json_schema import models_json_schema
 
 from limner.endpoints.base import Endpoint
+from limner.endpoints.fields import EXTENSION, ORDER
 from limner.server.hosts import Address
 
 REF = "#/components/schemas/{model}"
@@ -44,13 +45,20 @@ QUEUE_STATUS: dict[str, Any] = {
 }
 
 
-def without_null(schema: Any) -> Any:
-    """OpenAPI 3.0 has no null type: an optional field is one that is not required."""
+def in_openapi_3_0(schema: Any) -> Any:
+    """A JSON schema in the older dialect of OpenAPI 3.0.
+
+    It has no null type: an optional field is one that is not required. And what a bound excludes
+    is told by a flag beside the bound, where newer schemas have a number.
+    """
     if isinstance(schema, list):
-        return [without_null(part) for part in cast("list[Any]", schema)]
+        return [in_openapi_3_0(part) for part in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
-    out = {key: without_null(part) for key, part in cast("dict[str, Any]", schema).items()}
+    out = {key: in_openapi_3_0(part) for key, part in cast("dict[str, Any]", schema).items()}
+    for flag, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(out.get(flag), int | float) and not isinstance(out[flag], bool):
+            out[bound], out[flag] = out[flag], True
     branches = out.get("anyOf")
     if isinstance(branches, list) and {"type": "null"} in branches:
         kept = [branch for branch in cast("list[Any]", branches) if branch != {"type": "null"}]
@@ -61,14 +69,27 @@ def without_null(schema: Any) -> Any:
     return out
 
 
-def schemas_of(endpoint: Endpoint) -> dict[str, Any]:
-    """The endpoint's models and all they refer to, as components."""
+def schemas_of(endpoint: Endpoint, *, strict: bool = False) -> dict[str, Any]:
+    """The endpoint's models and all they refer to, as components.
+
+    ``strict``: without Limner's own extensions, which a strict server refuses.
+    """
     _, definitions = models_json_schema(
         [(endpoint.input, "validation"), (endpoint.output, "validation")], ref_template=REF
     )
-    schemas: dict[str, Any] = without_null(definitions["$defs"])
+    schemas: dict[str, Any] = in_openapi_3_0(definitions["$defs"])
+    if strict:
+        schemas = {name: _fals_own(schema) for name, schema in schemas.items()}
     schemas["QueueStatus"] = QUEUE_STATUS
     return schemas
+
+
+def _fals_own(schema: dict[str, Any]) -> dict[str, Any]:
+    """A model's schema without the fields that fal does not have."""
+    fields: dict[str, Any] = schema.get("properties", {})
+    kept = {name: field for name, field in fields.items() if EXTENSION not in field}
+    order = {ORDER: list(kept)} if ORDER in schema else {}
+    return {**schema, "properties": kept, **order} if fields else schema
 
 
 def _ok(schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -128,7 +149,9 @@ def _paths(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def openapi_document(endpoint: Endpoint, address: Address) -> dict[str, Any]:
+def openapi_document(
+    endpoint: Endpoint, address: Address, *, strict: bool = False
+) -> dict[str, Any]:
     """The endpoint's document in the structure that fal publishes, served from ``address``."""
     page = f"{address.site}/models/{endpoint.id}"
     return {
@@ -153,7 +176,7 @@ def openapi_document(endpoint: Endpoint, address: Address) -> dict[str, Any]:
                     "description": "Fal Key",
                 }
             },
-            "schemas": schemas_of(endpoint),
+            "schemas": schemas_of(endpoint, strict=strict),
         },
         "paths": _paths(endpoint),
         "servers": [{"url": address.queue}],
@@ -172,9 +195,9 @@ def _field_lines(schema: dict[str, Any]) -> list[str]:
     return lines
 
 
-def llms_text(endpoint: Endpoint, address: Address) -> str:
+def llms_text(endpoint: Endpoint, address: Address, *, strict: bool = False) -> str:
     """A page about the endpoint for people and language models, in Markdown."""
-    schemas = schemas_of(endpoint)
+    schemas = schemas_of(endpoint, strict=strict)
     return "\n".join(
         [
             f"# {endpoint.title}",
@@ -205,8 +228,8 @@ def llms_text(endpoint: Endpoint, address: Address) -> str:
     )
 
 
-def documents_router(endpoints: Sequence[Endpoint]) -> APIRouter:
-    """fal.ai's pages that programs read."""
+def documents_router(endpoints: Sequence[Endpoint], *, strict: bool) -> APIRouter:
+    """fal.ai's pages that programs read; ``strict`` as the server is."""
     router = APIRouter()
     by_id = {endpoint.id: endpoint for endpoint in endpoints}
 
@@ -214,14 +237,14 @@ def documents_router(endpoints: Sequence[Endpoint]) -> APIRouter:
         endpoint = by_id.get(endpoint_id)
         if endpoint is None:
             return JSONResponse(None, 404)
-        return JSONResponse(openapi_document(endpoint, request.state.address))
+        return JSONResponse(openapi_document(endpoint, request.state.address, strict=strict))
 
     async def llms(request: Request, endpoint_id: str) -> Response:
         endpoint = by_id.get(endpoint_id)
         if endpoint is None:
             return JSONResponse({"detail": "Not found"}, 404)
         return PlainTextResponse(
-            llms_text(endpoint, request.state.address), media_type="text/markdown"
+            llms_text(endpoint, request.state.address, strict=strict), media_type="text/markdown"
         )
 
     for site in ("/@site", ""):

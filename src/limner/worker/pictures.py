@@ -27,7 +27,10 @@ def own_file_reader(files: FileStore) -> Callable[[str], bytes | None]:
     """
 
     def own_file(url: str) -> bytes | None:
-        match = OWN_FILE.search(urlsplit(url).path)
+        try:
+            match = OWN_FILE.search(urlsplit(url).path)
+        except ValueError:
+            return None  # not a URL at all, which the door says in its own words
         return read(files, match[1]) if match else None
 
     return own_file
