@@ -387,6 +387,18 @@ def test_a_delivery_is_taken_by_one_and_again_when_its_taker_is_silent(
     assert len(ledger.due(limit=5, lease=30).result()) == 1
 
 
+def test_a_late_failure_does_not_undo_a_delivery(ledger: Ledger, clock: Clock) -> None:
+    """Two servers: the first was silent for longer than its lease, the second delivered."""
+    draw(ledger, webhook_url=HOOK)
+    (late,) = ledger.due(limit=1, lease=30).result()
+    clock.now += 31
+    (current,) = ledger.due(limit=1, lease=30).result()
+    ledger.delivered(current.id, 200).result()
+    ledger.failed(late.id, None, "took longer", pause=1).result()
+    clock.now += 60
+    assert ledger.due(limit=1, lease=30).result() == []
+
+
 def test_the_bell_wakes_another_process(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     program = (

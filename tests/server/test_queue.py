@@ -9,11 +9,14 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from limner.requests.ledger import Ledger
+from limner.requests.request import Priority
 from tests.rig.process import Server, eventually
 from tests.server.conftest import raw
 
 ENDPOINT = "limner/metronome"
 QUEUE = f"/queue.fal.run/{ENDPOINT}"
+PREFERENCE = "x-fal-object-lifecycle-preference"
 STATUS_KEYS = {
     "status", "request_id", "response_url", "status_url", "cancel_url", "logs", "metrics",
 }  # fmt: skip
@@ -369,13 +372,18 @@ def test_a_lifecycle_that_cannot_be_is_a_bad_request(busy: Server, preference: s
         assert (refused.status_code, refused.json()["error_type"]) == (400, "bad_request")
 
 
-def test_generated_files_live_as_long_as_the_caller_says(server: Server) -> None:
-    preference = json.dumps({"expiration_duration_seconds": 90, "initial_acl": {"default": "hide"}})
+@pytest.mark.parametrize(("seconds", "most"), [(90, 90), (10**9, 3600), (None, 3600)])
+def test_generated_files_live_as_long_as_the_caller_says_and_the_operator_lets(
+    server: Server, seconds: int | None, most: int
+) -> None:
+    preference = json.dumps(
+        {"expiration_duration_seconds": seconds, "initial_acl": {"default": "hide"}}
+    )
     url = ended(
         server, submit(server, headers={"X-Fal-Object-Lifecycle-Preference": preference})
     ).json()["image"]["url"]
     freshness = server.get(url.removeprefix(server.base)).headers["cache-control"]
-    assert 60 < int(freshness.split("max-age=")[1].split(",")[0]) <= 90
+    assert most - 60 < int(freshness.split("max-age=")[1].split(",")[0]) <= most
 
 
 def test_without_payloads_stored_the_result_is_still_fetched_once(server: Server) -> None:
@@ -383,8 +391,44 @@ def test_without_payloads_stored_the_result_is_still_fetched_once(server: Server
 
 
 @pytest.mark.parametrize(
-    "headers",
-    [{"x-fal-runner-hint": "warm"}, {"x-fal-tags": "team=a"}, {"x-fal-queue-priority": "LOW"}],
+    ("headers", "field", "value"),
+    [
+        ({}, "priority", Priority.NORMAL),
+        ({"x-fal-queue-priority": "low"}, "priority", Priority.LOW),
+        ({"x-fal-queue-priority": "LOW"}, "priority", Priority.LOW),
+        ({}, "no_retry", False),
+        ({"x-fal-no-retry": "1"}, "no_retry", True),
+        ({"X-Fal-No-Retry": "True"}, "no_retry", True),
+        ({"x-fal-no-retry": "yes"}, "no_retry", True),
+        ({"x-fal-no-retry": "0"}, "no_retry", False),
+        ({}, "store_io", True),
+        ({"x-fal-store-io": "0"}, "store_io", False),
+        ({"x-fal-store-io": "1"}, "store_io", True),
+        ({}, "file_lifetime", None),
+        ({PREFERENCE: '{"expiration_duration_seconds": 3600}'}, "file_lifetime", 3600.0),
+        ({PREFERENCE: '{"expiration_duration_seconds": null}'}, "file_lifetime", None),
+        # 2.1: Python says both.
+        (
+            {PREFERENCE: '{"expiration_duration_seconds": 5}', "x-fal-object-lifecycle": "{}"},
+            "file_lifetime",
+            5.0,
+        ),
+        ({"x-fal-runner-hint": "warm", "x-fal-tags": "team=a"}, "start_by", None),
+    ],
 )
-def test_headers_that_mean_nothing_here_are_taken(busy: Server, headers: dict[str, str]) -> None:
-    submit(busy, headers=headers)
+def test_a_header_reaches_the_ledger(
+    busy: Server, headers: dict[str, str], field: str, value: object
+) -> None:
+    request_id = submit(busy, headers=headers)
+    with Ledger(f"sqlite:///{busy.home / 'limner.db'}") as ledger:
+        request = ledger.get(request_id).result()
+    assert request is not None
+    assert getattr(request.submission, field) == value
+
+
+def test_only_what_the_endpoint_knows_is_kept(busy: Server) -> None:
+    request_id = submit(busy, steps=1, secret="of the caller's")
+    with Ledger(f"sqlite:///{busy.home / 'limner.db'}") as ledger:
+        request = ledger.get(request_id).result()
+    assert request is not None
+    assert request.submission.input == {"steps": 1}

@@ -7,6 +7,7 @@ receivers see on the wire is in tests/compat/test_webhooks.py.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -137,6 +138,12 @@ def test_any_2xx_is_delivered(ledger: Ledger, clock: Clock, status: int) -> None
     assert attempt_all(ledger, clock, Receiver(status), request_id) == []
     told = state(ledger, request_id)
     assert told is not None
+    assert json.loads(told.body) == {
+        "request_id": request_id,
+        "gateway_request_id": request_id,
+        "status": "OK",
+        "payload": {"made": 1},
+    }
     assert (told.last_status, told.delivered_at) == (status, clock.now)
 
 

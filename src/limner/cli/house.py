@@ -63,3 +63,12 @@ def set_up_logging(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
+    logging.getLogger("uvicorn.error").addFilter(is_no_traceback_of_a_call)
+
+
+def is_no_traceback_of_a_call(record: logging.LogRecord) -> bool:
+    """Keeps uvicorn from logging what a call failed with: its text may hold what a caller said.
+
+    The server's own line has told where it failed (``limner.server.problems``).
+    """
+    return not record.getMessage().startswith("Exception in ASGI application")

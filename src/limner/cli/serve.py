@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,7 @@ def serve(
             )
         )
         name_client_closed_request()
+        outlive_signals()
         sock = bind(listen)
         announce(listen, sock, settings, endpoints)
         supervisor.start()
@@ -128,6 +130,16 @@ def serve(
         finally:
             supervisor.stop()
             sock.close()
+
+
+def outlive_signals() -> None:
+    """Let SIGTERM and SIGINT end the web server only, so that the workers are waited for.
+
+    uvicorn raises the signal once more when it has stopped; by its default that would end this
+    process there, with requests still held by workers that nobody waits for.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
 
 
 def name_client_closed_request() -> None:

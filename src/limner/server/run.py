@@ -34,13 +34,21 @@ class Run:
         if app.endswith("/stream"):
             return await self._stream(call, app.removesuffix("/stream"))
         request = await self._intake.run(call, self._intake.resolve(app))
-        with self._watch.listen(f"done:{request.id}") as heard:
+        try:
+            return await self._outcome(call, request.id)
+        except asyncio.CancelledError:
+            # The server stops: nobody will be there for the result. Asked, not waited for.
+            self._ledger.cancel(request.id)
+            raise
+
+    async def _outcome(self, call: HttpRequest, request_id: str) -> Response:
+        with self._watch.listen(f"done:{request_id}") as heard:
             while True:
-                current = await self._current(request.id)
+                current = await self._current(request_id)
                 if current.outcome is not None:
                     return outcome_response(current)
                 if await call.is_disconnected():
-                    await asyncio.wrap_future(self._ledger.cancel(request.id))
+                    await asyncio.wrap_future(self._ledger.cancel(request_id))
                     raise Refused(499, "Client disconnected", error_type="client_disconnected")
                 await heard.next()
 

@@ -101,7 +101,7 @@ def open_picture(encoded: bytes, *, max_pixels: int = 64_000_000, min_side: int 
     whatever the bytes.
     """
     if not encoded:
-        raise ImageLoadError("The file is empty: there is no picture in it.")
+        raise ImageLoadError("The file is empty: there is no picture in it. Send it again.")
     try:
         with _open_header(encoded, max_pixels) as image:
             _check_size(image.size, max_pixels, min_side)
@@ -111,7 +111,9 @@ def open_picture(encoded: bytes, *, max_pixels: int = 64_000_000, min_side: int 
         raise
     except Exception as fault:
         # Decoders fail in countless ways on hostile bytes; to the caller they are all one.
-        raise ImageLoadError("The picture is damaged or cut short and cannot be read.") from fault
+        raise ImageLoadError(
+            "The picture is damaged or cut short. Save it anew and send it again."
+        ) from fault
 
 
 def _open_header(encoded: bytes, max_pixels: int) -> Image.Image:
@@ -123,7 +125,9 @@ def _open_header(encoded: bytes, max_pixels: int) -> Image.Image:
     except UnidentifiedImageError as fault:
         other = _other_format(encoded)
         if other is None:
-            raise ImageLoadError("The file is not a picture that can be read.") from fault
+            raise ImageLoadError(
+                f"The file is not a picture. Send one of: {', '.join(SUPPORTED_FORMATS)}."
+            ) from fault
         raise UnsupportedImageFormat(
             f"{other} pictures are not supported. Use one of: {', '.join(SUPPORTED_FORMATS)}.",
             ctx={"supported_formats": list(SUPPORTED_FORMATS)},
@@ -147,7 +151,8 @@ def _check_size(size: tuple[int, int], max_pixels: int, min_side: int) -> None:
         raise _too_large(f"The picture is {width}×{height},", max_pixels)
     if min(size) < min_side:
         raise ImageTooSmall(
-            f"The picture is {width}×{height}; both sides must be at least {min_side} pixels.",
+            f"The picture is {width}×{height}; both sides must be at least {min_side} pixels. "
+            "Send a larger one.",
             ctx={"min_height": min_side, "min_width": min_side},
         )
 
@@ -157,7 +162,7 @@ def _too_large(subject: str, max_pixels: int) -> ImageTooLarge:
     side = min(math.isqrt(max_pixels), MAX_SIDE)
     return ImageTooLarge(
         f"{subject} larger than allowed: at most {max_pixels / 1e6:g} megapixels"
-        f" and {MAX_SIDE} pixels on a side.",
+        f" and {MAX_SIDE} pixels on a side. Send a smaller one.",
         ctx={"max_height": side, "max_width": side},
     )
 

@@ -42,11 +42,12 @@ class RequestPictures:
     def __init__(
         self, submission: Submission, door: Door, files: FileStore, retention: float
     ) -> None:
-        """``retention``: seconds a picture is kept when the caller did not say."""
+        """``retention``: seconds a picture is kept when the caller does not want it gone sooner."""
         self._submission = submission
         self._door = door
         self._files = files
-        self._life = submission.file_lifetime or retention
+        # Not longer than the request itself, with which its pictures go.
+        self._life = min(submission.file_lifetime or retention, retention)
         self.published: list[str] = []
 
     def read(self, url: str) -> bytes:
