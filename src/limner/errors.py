@@ -218,6 +218,11 @@ class Refused(CallersFault):
         return Answer(self.status, body, headers)
 
 
+def bad_request(detail: str) -> Refused:
+    """A header, query or body of the call itself that cannot be understood: fal's 400."""
+    return Refused(400, detail, error_type="bad_request")
+
+
 class OurFault(LimnerError):
     """The caller did nothing wrong; the operator has something to look at."""
 

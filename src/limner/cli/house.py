@@ -49,6 +49,11 @@ def input_limits(settings: Settings) -> Limits:
     )
 
 
+def tls_folder(settings: Settings) -> Path:
+    """Where our own certificate authority lies."""
+    return open_home(settings) / "tls"
+
+
 def set_up_logging(settings: Settings) -> None:
     """One line per event on standard error; nothing a caller said is ever in it."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]

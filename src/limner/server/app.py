@@ -27,6 +27,7 @@ from limner.server.keys import Gate
 from limner.server.openapi import documents_router
 from limner.server.playground import mount_playground
 from limner.server.queue import Queue, queue_router
+from limner.server.realtime import Realtime, realtime_router
 from limner.server.run import Run, run_router
 from limner.server.signing import Signer, jwks_router
 from limner.server.storage import Storage, StorageLimits, storage_router
@@ -124,6 +125,7 @@ def create_app(parts: ServerParts) -> FastAPI:
 
     app.include_router(storage_router(storage), dependencies=[Depends(keyed)])
     app.include_router(queue_router(Queue(intake, watch)))
+    app.include_router(realtime_router(Realtime(intake, watch)))
     app.include_router(run_router(Run(intake, watch)))
     return app
 

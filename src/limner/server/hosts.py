@@ -4,7 +4,7 @@
 2. By path prefix: ``http://here/queue.fal.run/fal-ai/…``.
 3. By proxy: ``/api/fal/proxy`` with the real address in ``x-fal-target-url``.
 
-Every road ends at an internal path ``/@{part}/…`` (part: run, queue, rest, media, site); a plain
+Every road ends at an internal path ``/@{part}/…`` (the parts are the values of ``PARTS``); a plain
 ``/{owner}/{alias}`` on our own name is a run. Nothing is ever forwarded to the real fal.
 The :class:`Address` of the caller's road goes along, so that URLs in answers lead back by it.
 
@@ -29,6 +29,7 @@ PARTS = {
     "queue.falrun.com": "queue",
     "rest.fal.ai": "rest",
     "rest.alpha.fal.ai": "rest",
+    "ws.fal.run": "ws",
     "v3.fal.media": "media",
     "v3b.fal.media": "media",
     "fal.media": "media",

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 import jwt
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from limner.errors import Refused
 from limner.requests.ledger import Ledger
@@ -55,7 +55,7 @@ class Gate:
         self._open_without_keys = open_without_keys
         self._public_host = public_host
 
-    async def caller(self, request: Request, app: str | None = None) -> Caller:
+    async def caller(self, request: HTTPConnection, app: str | None = None) -> Caller:
         """Who calls, and may they call ``app``? Raises Refused 401 or 403."""
         token = request.query_params.get("fal_jwt_token")
         if token is not None:
@@ -66,7 +66,7 @@ class Gate:
             raise Refused(403, f'The token is not valid for application "{app}"')
         return caller
 
-    async def is_open(self, request: Request) -> bool:
+    async def is_open(self, request: HTTPConnection) -> bool:
         """May everybody here call? Raises Refused 403 to a page of another site."""
         if not self._open_without_keys or await asyncio.wrap_future(self._ledger.any_keys()):
             return False
@@ -78,7 +78,7 @@ class Gate:
             )
         return True
 
-    async def _by_key(self, request: Request, app: str | None) -> Caller:
+    async def _by_key(self, request: HTTPConnection, app: str | None) -> Caller:
         if await self.is_open(request):
             return Caller(key_id="", admin=True)
         authorization = request.headers.get("authorization", "")

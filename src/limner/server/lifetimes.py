@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from limner.errors import Refused
+from limner.errors import bad_request
 
 #: As an upload says it first, and as a submit does.
 LIFECYCLE_HEADERS = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
@@ -29,9 +29,9 @@ def wanted_life(headers: Mapping[str, str], names: Sequence[str]) -> float | Non
     try:
         said = json.loads(headers[name])
     except (ValueError, RecursionError):
-        raise _bad_request(f"{name} must be JSON") from None
+        raise bad_request(f"{name} must be JSON") from None
     if not isinstance(said, dict):
-        raise _bad_request(f"{name} must be a JSON object")
+        raise bad_request(f"{name} must be a JSON object")
     seconds = cast("dict[str, Any]", said).get("expiration_duration_seconds")
     if seconds is None:
         return None
@@ -40,9 +40,5 @@ def wanted_life(headers: Mapping[str, str], names: Sequence[str]) -> float | Non
     except (TypeError, OverflowError):
         life = math.nan
     if not 0 < life < math.inf:
-        raise _bad_request("expiration_duration_seconds must be a number of seconds above 0")
+        raise bad_request("expiration_duration_seconds must be a number of seconds above 0")
     return life
-
-
-def _bad_request(detail: str) -> Refused:
-    return Refused(400, detail, error_type="bad_request")

@@ -48,10 +48,16 @@ def outcome_response(request: Request) -> Response:
     """The result as the model returned it, also when that is an error."""
     outcome = request.outcome
     assert outcome is not None
-    headers = {"x-fal-request-id": request.id, "x-fal-billable-units": "0", **outcome.headers}
+    return JSONResponse(outcome.body, outcome.http_status, headers=outcome_headers(request))
+
+
+def outcome_headers(request: Request) -> dict[str, str]:
+    """The headers that go with a result on every road."""
+    assert request.outcome is not None
+    own = {"x-fal-request-id": request.id, "x-fal-billable-units": "0"}
     if request.engine is not None:
-        headers["x-limner-engine"] = request.engine
-    return JSONResponse(outcome.body, outcome.http_status, headers=headers)
+        own["x-limner-engine"] = request.engine
+    return {**own, **request.outcome.headers}
 
 
 class Queue:

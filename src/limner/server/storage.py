@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from limner.endpoints.accept import accept
-from limner.errors import Refused
+from limner.errors import Refused, bad_request
 from limner.files.store import FileStore, StoredFile, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
@@ -189,7 +189,7 @@ class Storage:
                 lambda: self._files.save_part(name, number, pulled(body))
             )
         except ValueError as error:
-            raise Refused(400, str(error), error_type="bad_request") from None
+            raise bad_request(str(error)) from None
 
     async def _join(self, request: Request, ticket: Ticket) -> Response:
         said = accept(CompleteRequest, await read_json(request, MOST_JSON))
@@ -198,7 +198,7 @@ class Storage:
             lambda: self._files.join_parts(ticket.name, numbers, ticket.description)
         )
         if stored is None:
-            raise Refused(400, "A part is missing; send it again", error_type="bad_request")
+            raise bad_request("A part is missing; send it again")
         if stored.size > self._limits.max_bytes:
             await anyio.to_thread.run_sync(self._files.delete, stored.name)
             raise self._too_large()
