@@ -40,7 +40,7 @@ export function filesIn(answer: unknown): Found[] {
     } else if (value !== null && typeof value === "object") {
       const file = asFile(name, value as Loose);
       if (file) (inList ? listed : named).push(file);
-      else for (const [key, inner] of Object.entries(value)) look(key, inner, inList);
+      else for (const [key, inner] of Object.entries(value)) look(inList ? name : key, inner, inList);
     }
   };
   look("image", answer, false);

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.compat.conftest import node_modules as fal_client_for_node  # noqa: F401 - a fixture
 from tests.compat.conftest import node_program
 from tests.rig.process import ROOT, Server
 

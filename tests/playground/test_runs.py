@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.compat.conftest import node_program
 from tests.playground.conftest import Visit
 from tests.rig.process import ROOT, Server
 
@@ -94,8 +95,10 @@ def test_the_form_and_its_json_say_the_same(visit: Visit) -> None:
     expect(page.locator("#field-steps-fault")).to_have_text("Enter a number between 0 and 10000.")
 
 
-@pytest.mark.parametrize("language", ["Python", "curl"])
-def test_the_code_that_is_copied_runs(visit: Visit, language: str) -> None:
+@pytest.mark.parametrize("language", ["JavaScript", "Python", "curl"])
+def test_the_code_that_is_copied_runs(
+    visit: Visit, language: str, fal_client_for_node: Path
+) -> None:
     page = visit(METRONOME)
     page.get_by_role("tab", name="JSON").click()
     page.locator("#json").fill('{"steps": 2, "ending": "it\'s \\"well\\""}')
@@ -104,10 +107,21 @@ def test_the_code_that_is_copied_runs(visit: Visit, language: str) -> None:
     page.locator("#more-panel").get_by_role("button", name="Copy").click()
     code = page.evaluate("navigator.clipboard.readText()")
     assert code == page.locator("#more-panel code").inner_text()
-    program = [sys.executable, "-"] if language == "Python" else ["bash", "-s"]
-    done = subprocess.run(program, input=code, capture_output=True, text=True, check=False)
+    program = {
+        "JavaScript": [node_program()[0], "--input-type=module", "-"],
+        "Python": [sys.executable, "-"],
+        "curl": ["bash", "-s"],
+    }[language]
+    done = subprocess.run(
+        program,
+        input=code,
+        cwd=fal_client_for_node.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"['\"]steps['\"]: ?2", done.stdout)
+    assert re.search(r"\bsteps['\"]?: ?2", done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ function NumberControl({ widget, ...props }: Props & { widget: Extract<Widget, {
   const { known } = props;
   const value = valueOf(known);
   const { min, max, step } = widget;
-  const bounded = min !== undefined && max !== undefined && max - min <= 1000;
+  const bounded = min !== undefined && max !== undefined && max - min <= 200;
   return (
     <div class="number">
       {bounded ? (

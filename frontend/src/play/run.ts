@@ -178,7 +178,7 @@ async function photoOf(field: string, sent: unknown): Promise<history.Made["phot
 async function keep(): Promise<void> {
   const { id, endpoint: name, input: sent, answer, engine, inferenceTime, totalTime } = run.value;
   const picture = filesIn(answer).filter(isPicture);
-  const shown = picture[picture.length > 1 ? 1 : 0];
+  const shown = picture[picture.length === 2 ? 1 : 0];
   const kept: history.Made["photos"] = {};
   for (const { name: field } of photoFields.value) {
     const photo = await photoOf(field, sent[field]);
