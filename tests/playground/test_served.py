@@ -32,6 +32,15 @@ def test_a_browser_gets_the_page_and_a_program_gets_json(server: Server) -> None
     assert "fal-ai/face-to-sticker" in server.get("/").json()["endpoints"]
 
 
+def test_the_page_that_an_endpoints_document_links_is_the_playground(server: Server) -> None:
+    document = server.get("/fal.ai/api/openapi/queue/openapi.json?endpoint_id=limner/metronome")
+    linked = document.json()["info"]["x-fal-metadata"]["playgroundUrl"]
+    answer = server.get(linked.removeprefix(server.base), headers=HTML)
+    assert answer.headers["location"] == f"{server.base}/#/limner/metronome"
+    llms = server.get("/fal.ai/models/limner/metronome/llms.txt", headers={"accept": "*/*"})
+    assert llms.status_code == 200
+
+
 def test_the_policy_allows_no_inline_script_or_style_and_nothing_from_elsewhere(
     server: Server,
 ) -> None:

@@ -156,3 +156,5 @@ def test_the_system_tells_engines_workers_and_queue(
     assert told["engines"]["limner/metronome"]["engine"] == "sketch"
     assert told["workers"]["alive"] == told["workers"]["wanted"] == 1
     guarded.post(f"{DESK}/requests/{waiting}/cancel", headers=admin)
+    (finder,) = [network for network in told["networks"] if network["name"] == "yunet"]
+    assert (finder["present"], finder["licence"]) == (True, "MIT")  # it is inside a dependency

@@ -1,5 +1,5 @@
 /** This server itself: what draws, who works, what waits, how long things are kept. */
-import { duration, moment, t } from "../texts";
+import { bytes, duration, moment, t } from "../texts";
 import { desk, Trouble, useFetched } from "./fetched";
 
 type System = {
@@ -12,6 +12,7 @@ type System = {
   workers: { alive: number; wanted: number; slots: number; threads: number };
   kept: { results: number; uploads: number };
   home: string;
+  networks: { name: string; purpose: string; licence: string; bytes: number; present: boolean }[];
 };
 
 export function SystemPage() {
@@ -65,8 +66,41 @@ export function SystemPage() {
               ))}
             </tbody>
           </table>
+          <Networks all={system.networks} />
         </>
       ) : null}
     </main>
+  );
+}
+
+/** The networks that the sketch engine draws with. A missing one is fetched when it is first needed. */
+function Networks({ all }: { all: System["networks"] }) {
+  return (
+    <>
+      <h2>{t("system.networks")}</h2>
+      <p class="help">{t("system.networks.help")}</p>
+      <table>
+        <thead>
+          <tr>
+            <th>{t("system.network")}</th>
+            <th>{t("system.purpose")}</th>
+            <th>{t("stage.size")}</th>
+            <th>{t("system.licence")}</th>
+            <th>{t("system.present")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {all.map((network) => (
+            <tr key={network.name}>
+              <th scope="row">{network.name}</th>
+              <td lang="en">{network.purpose}</td>
+              <td>{bytes(network.bytes)}</td>
+              <td>{network.licence}</td>
+              <td>{t(network.present ? "system.here" : "system.missing")}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
   );
 }

@@ -12,12 +12,15 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
+
+from limner.server.hosts import CANONICAL
 
 #: Where the page's own files are, in the folder and on the wire; named in ``hosts.OWN``.
 FILES = "assets"
@@ -127,5 +130,14 @@ def mount_playground(app: FastAPI, folder: Path) -> None:
         asset = assets.get(f"{FILES}/{request.path_params['name']}")
         return Response(status_code=404) if asset is None else respond(request, asset)
 
+    async def model(request: Request) -> Response:
+        # fal's page of a model, by the prefix road: the documents link it as ``playgroundUrl``.
+        site: str = request.state.address.site
+        home = site.removesuffix(f"/{CANONICAL['site']}") if urlsplit(site).path else ""
+        return RedirectResponse(
+            f"{home}/#/{request.path_params['owner']}/{request.path_params['alias']}"
+        )
+
     app.router.routes.append(ForBrowsers("/", page))
+    app.router.routes.append(ForBrowsers("/@site/models/{owner}/{alias}", model))
     app.router.routes.append(Route(f"/{FILES}/{{name}}", file))
