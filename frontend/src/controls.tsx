@@ -97,3 +97,8 @@ export function Copy({ text, label }: { text: () => string; label?: string }) {
     </button>
   );
 }
+
+/** A text whose `backticked` parts are what one types. */
+export function Coded({ text }: { text: string }) {
+  return <>{text.split("`").map((part, index) => (index % 2 ? <code key={index}>{part}</code> : part))}</>;
+}

@@ -1,5 +1,6 @@
 /** Asking for the key, where one is needed. It is kept in this tab alone. */
 import { useSignal } from "@preact/signals";
+import { Coded } from "./controls";
 import { access, enter, forget, key, keyed, knock } from "./server";
 import { t } from "./texts";
 
@@ -9,7 +10,9 @@ export function KeyGate() {
     return (
       <main class="gate" id="page">
         <h1>{t("error.title")}</h1>
-        <p role="alert">{t("error.network")}</p>
+        <p role="alert">
+          <Coded text={t("error.network")} />
+        </p>
         <button type="button" class="primary" onClick={() => void knock()}>
           {t("reload")}
         </button>
@@ -20,7 +23,9 @@ export function KeyGate() {
   return (
     <main class="gate" id="page">
       <h1>{t("key.title")}</h1>
-      <p>{t("key.why")}</p>
+      <p>
+        <Coded text={t("key.why")} />
+      </p>
       <form
         onSubmit={(event) => {
           event.preventDefault();

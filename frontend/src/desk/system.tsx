@@ -1,4 +1,5 @@
 /** This server itself: what draws, who works, what waits, how long things are kept. */
+import { Coded } from "../controls";
 import { bytes, duration, moment, t } from "../texts";
 import { desk, Trouble, useFetched } from "./fetched";
 
@@ -78,7 +79,7 @@ function Networks({ all }: { all: System["networks"] }) {
   return (
     <>
       <h2>{t("system.networks")}</h2>
-      <p class="help">{t("system.networks.help")}</p>
+      <p class="help"><Coded text={t("system.networks.help")} /></p>
       <table>
         <thead>
           <tr>

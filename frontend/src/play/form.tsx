@@ -1,6 +1,6 @@
 /** The form of an endpoint, or its JSON; and Run. */
 import { useSignal } from "@preact/signals";
-import { Tabs } from "../controls";
+import { Coded, Tabs } from "../controls";
 import { isFront } from "../schema";
 import { t } from "../texts";
 import { Field } from "./field";
@@ -91,7 +91,7 @@ function RunBar() {
     <div class="runbar">
       {general ? (
         <p class="fault" id="fault" role="alert" tabIndex={-1}>
-          {general}
+          <Coded text={general} />
         </p>
       ) : null}
       <div class="row">

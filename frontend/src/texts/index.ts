@@ -53,12 +53,12 @@ export function endpointText(served: { id: string; title: string; description: s
 
 export function seconds(value: number): string {
   const digits = value < 10 ? 1 : 0;
-  return `${value.toLocaleString(language.value, { minimumFractionDigits: digits, maximumFractionDigits: digits })} s`;
+  return `${value.toLocaleString(language.value, { minimumFractionDigits: digits, maximumFractionDigits: digits })}\u00a0s`;
 }
 
 export function bytes(value: number): string {
   const [size, unit] = value < 1e6 ? [value / 1e3, "kB"] : [value / 1e6, "MB"];
-  return `${size.toLocaleString(language.value, { maximumFractionDigits: size < 10 ? 1 : 0 })} ${unit}`;
+  return `${size.toLocaleString(language.value, { maximumFractionDigits: size < 10 ? 1 : 0 })}\u00a0${unit}`;
 }
 
 /** Unix seconds as a date and a time. */
