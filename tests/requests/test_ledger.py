@@ -309,6 +309,17 @@ def test_a_late_worker_cannot_end_or_keep_what_another_has(ledger: Ledger, clock
     assert ledger.finish(current.id, current.attempt, Outcome(200, {})).result() is True
 
 
+def test_a_cancelled_request_that_is_given_back_ends(ledger: Ledger) -> None:
+    submit(ledger)
+    request = claim(ledger)
+    ledger.cancel(request.id).result()
+    assert ledger.release(request.id, request.attempt).result() is True
+    ended = ledger.get(request.id).result()
+    assert ended is not None
+    assert ended.outcome is not None
+    assert (ended.status, ended.outcome.http_status) == (Status.DONE, 499)
+
+
 def test_after_ten_lost_workers_it_fails(ledger: Ledger, clock: Clock) -> None:
     request = submit(ledger)
     for _ in range(10):

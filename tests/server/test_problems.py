@@ -240,3 +240,15 @@ def test_a_range_that_is_none_is_ignored(server: Server, wanted: str) -> None:
     path = "/v3.fal.media/files/" + put.json()["access_url"].rpartition("/")[2]
     answer = server.get(path, headers={"range": wanted.encode("latin-1")})
     assert (answer.status_code, answer.content) == (200, b"abc")
+
+
+@pytest.mark.parametrize("value", ["1e999", "9" * 400, '"\\u0000"', "{}", "[[[]]]"])
+def test_odd_values_pass_through_the_queue_to_their_refusal(server: Server, value: str) -> None:
+    # docs/decisions/0001; the ledger keeps the input beside its refusal.
+    path = "/queue.fal.run/fal-ai/face-to-sticker"
+    submitted = server.post(path, content=f'{{{WHOLE}, "guidance_scale": {value}}}')
+    assert submitted.status_code == 200
+    result = server.get(f"{path}/requests/{submitted.json()['request_id']}")
+    assert result.status_code == 422
+    (entry,) = result.json()["detail"]
+    assert entry["loc"] == ["body", "guidance_scale"]

@@ -21,7 +21,7 @@ from limner.errors import (
     InputProblem,
     UnsupportedImageFormat,
 )
-from limner.stages.picture import open_picture
+from limner.stages.picture import MOST_SCANS, open_picture
 
 FACES = Path(__file__).parents[1] / "faces"
 
@@ -298,6 +298,30 @@ def test_a_truncated_file(form: str) -> None:
     whole = encoded(Image.fromarray(noise), form)
     with pytest.raises(ImageLoadError):
         open_picture(whole[: len(whole) // 2])
+
+
+def with_scans(number: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated."""
+    whole = encoded(corners(), "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:-2] + whole[last:-2] * (number - whole.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    assert open_picture(with_scans(MOST_SCANS)).rgb.shape == (24, 40, 3)
+    with pytest.raises(ImageLoadError, match="scans"):
+        open_picture(with_scans(MOST_SCANS + 1))
+    # What a phone appends to its photo is no part of it.
+    film = b"\xff\xda" * 1000
+    assert open_picture(with_scans(10) + film).rgb.shape == (24, 40, 3)
+
+
+def test_a_jpeg_of_countless_segments_is_refused() -> None:
+    whole = encoded(corners(), "JPEG")
+    comment = b"\xff\xfe\x00\x02"
+    assert open_picture(whole[:2] + comment * 1000 + whole[2:]).rgb.shape == (24, 40, 3)
+    with pytest.raises(ImageLoadError):
+        open_picture(whole[:2] + comment * 20_000 + whole[2:])
 
 
 SEEDS = [encoded(corners(), form) for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")]

@@ -134,12 +134,15 @@ def finish(
     return bool(end(connection, _held(request_id, attempt), outcome, now, rules))
 
 
-def release(connection: sa.Connection, request_id: str, attempt: int) -> bool:
-    """Put a request back where it stood in the queue; no loss is counted."""
+def release(
+    connection: sa.Connection, request_id: str, attempt: int, now: float, rules: Rules
+) -> bool:
+    """Put a request back where it stood in the queue, no loss counted; one cancelled since ends."""
+    held = _held(request_id, attempt)
+    if end(connection, [*held, COLUMNS.cancel_requested], CANCELLED, now, rules):
+        return True
     released = connection.execute(
-        requests.update()
-        .where(*_held(request_id, attempt))
-        .values(status="queued", lease_until=None, worker=None)
+        requests.update().where(*held).values(status="queued", lease_until=None, worker=None)
     )
     return released.rowcount == 1
 

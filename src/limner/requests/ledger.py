@@ -154,10 +154,12 @@ class Ledger:
         )
 
     def release(self, request_id: str, attempt: int) -> Future[bool]:
-        """Put a request back where it stood in the queue."""
+        """Put a request back where it stood in the queue; one that was cancelled ends instead."""
         return self._database.write(
-            lambda connection: leasing.release(connection, request_id, attempt),
-            lambda _: self._bell.ring(["queued"]),
+            lambda connection: leasing.release(
+                connection, request_id, attempt, self._clock(), self._rules
+            ),
+            lambda _: self._bell.ring(["queued", *_done(request_id)]),
         )
 
     # What time asks
