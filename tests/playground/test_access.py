@@ -39,6 +39,7 @@ def test_axe_finds_nothing_in_any_state_of_the_page(
     visit: Visit, node_modules: Path, look: dict[str, Any]
 ) -> None:
     page = visit(**look)
+    expect(page.locator(".photo-shown")).to_be_visible()
     assert violations(page, node_modules) == []  # fresh, with the sample
     page.locator(".photo .row button").nth(2).click()
     expect(page.locator("dialog svg")).to_be_visible()
