@@ -50,3 +50,7 @@ export function filesIn(answer: unknown): Found[] {
 
 export const isPicture = (file: Found) =>
   file.type.startsWith("image/") || (!file.type && /^data:image|\.(png|jpe?g|webp|gif|avif)$/i.test(file.url));
+
+/** The picture to show first: a cut-out, which is what backdrops are for, else the answer's first. */
+export const hero = (pictures: Found[]) =>
+  pictures.find(({ name }) => name.includes("background_removed")) ?? pictures[0];

@@ -1,7 +1,7 @@
 /** One run, from the click to the picture. It survives a reload: its id is kept in this tab. */
 import { computed, signal } from "@preact/signals";
 import * as history from "../history";
-import { filesIn, isPicture } from "../pictures";
+import { filesIn, hero, isPicture } from "../pictures";
 import { cancel as cancelRequest, follow, type LogEntry, type QueueStatus, result, submit } from "../queue";
 import { say } from "../say";
 import { Fault, loadable, local } from "../server";
@@ -177,8 +177,7 @@ async function photoOf(field: string, sent: unknown): Promise<history.Made["phot
 /** Put the finished run into this browser's history. */
 async function keep(): Promise<void> {
   const { id, endpoint: name, input: sent, answer, engine, inferenceTime, totalTime } = run.value;
-  const picture = filesIn(answer).filter(isPicture);
-  const shown = picture[picture.length === 2 ? 1 : 0];
+  const shown = hero(filesIn(answer).filter(isPicture));
   const kept: history.Made["photos"] = {};
   for (const { name: field } of photoFields.value) {
     const photo = await photoOf(field, sent[field]);

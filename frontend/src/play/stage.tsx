@@ -1,7 +1,7 @@
 /** The result, large: the photo becomes the picture here. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { Copy, Segments } from "../controls";
-import { type Found, filesIn, isPicture } from "../pictures";
+import { type Found, filesIn, hero, isPicture } from "../pictures";
 import { say } from "../say";
 import { local } from "../server";
 import { bytes, maybe, seconds, t } from "../texts";
@@ -23,9 +23,7 @@ export function Stage() {
   const pictures = useComputed(() => files.value.filter(isPicture));
   const photo = useComputed(() => photoFields.value.map(({ name }) => preview(name)).find(Boolean) ?? "");
   useSignalEffect(() => {
-    // A new answer is shown by its cut-out, which is what backdrops are for; else by its first.
-    const [first, second] = pictures.value;
-    view.value = (pictures.value.length === 2 ? second : first)?.url ?? PHOTO;
+    view.value = hero(pictures.value)?.url ?? PHOTO;
   });
   useSignalEffect(() => {
     // On a narrow page the easel is below the form: whoever runs wants to see it.
