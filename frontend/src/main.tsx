@@ -8,7 +8,9 @@ import "./style/tokens.css";
 import "./style/page.css";
 import "./style/controls.css";
 import "./style/form.css";
+import "./style/dialog.css";
 import "./style/stage.css";
+import "./style/history.css";
 import "./style/desk.css";
 
 const root = document.getElementById("limner");
