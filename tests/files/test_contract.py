@@ -138,9 +138,11 @@ def test_what_expired_is_not_found_even_before_it_is_swept(store: FileStore, clo
     clock.now = START + 59
     assert store.expire(clock.now) == 0
     assert store.find(brief) is not None
+    begun = store.stream(brief)
     clock.now = START + 60
     assert store.find(brief) is None
     assert list(store.stream(brief)) == []
+    assert list(begun) == [b"x"]
     assert store.expire(clock.now) == 1
     assert store.expire(clock.now) == 0
     assert read(store, lasting) == b"y"

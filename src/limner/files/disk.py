@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from limner.files.store import MOST_PARTS, NAME, Description, StoredFile
 
@@ -80,17 +81,12 @@ class DiskStore:
         """See FileStore."""
         stored = self.find(name)
         if stored is None:
-            return
-        left = (stored.size if stop is None else min(stop, stored.size)) - start
+            return iter(())
+        last = stored.size if stop is None else min(stop, stored.size)
         try:
-            content = (self._place(name) / CONTENT).open("rb")
+            return _slice((self._place(name) / CONTENT).open("rb"), start, last - start)
         except FileNotFoundError:
-            return  # deleted since
-        with content:
-            content.seek(start)
-            while left > 0 and (chunk := content.read(min(CHUNK, left))):
-                left -= len(chunk)
-                yield chunk
+            return iter(())  # deleted since
 
     def delete(self, name: str) -> bool:
         """See FileStore."""
@@ -171,6 +167,15 @@ def _write(path: Path, content: Iterable[bytes]) -> tuple[int, str]:
         out.flush()
         os.fsync(out.fileno())
     return size, digest.hexdigest()
+
+
+def _slice(opened: BinaryIO, start: int, left: int) -> Iterator[bytes]:
+    """``left`` bytes from ``start`` on of an open file, in chunks; closes it."""
+    with opened as content:
+        content.seek(start)
+        while left > 0 and (chunk := content.read(min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -127,3 +128,16 @@ class Instruments:
             if place.opened is None:
                 place.opened = opened()
             return cast("Instrument", place.opened)
+
+
+@cache
+def open_instruments(
+    home: Path, threads: int, may_fetch: bool, index_url: str | None
+) -> Instruments:
+    """The instruments of a worker: every endpoint that asks alike draws with the same ones.
+
+    Two endpoints would otherwise hold each network twice. Begins to open the usual ones.
+    """
+    instruments = Instruments(home, threads, may_fetch, index_url)
+    instruments.warm_up()
+    return instruments

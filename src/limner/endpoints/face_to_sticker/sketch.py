@@ -21,7 +21,7 @@ from limner.endpoints.face_to_sticker.schema import (
 )
 from limner.endpoints.fields import pixels
 from limner.errors import FeatureNotSupported, blame
-from limner.sketch.instruments import Instruments, needed
+from limner.sketch.instruments import Instruments, needed, open_instruments
 from limner.sketch.portrait import draw_portrait
 from limner.sketch.prompt import Reading, read_prompt
 from limner.sketch.recipe import Numbers, Recipe, cook
@@ -230,8 +230,7 @@ def _with_alpha(rgb: Pixels, cutout: Pixels) -> Pixels:
 
 def open_engine(workshop: Workshop) -> SketchSticker:
     """The engine of a worker; its networks are being opened when this returns."""
-    instruments = Instruments(
+    instruments = open_instruments(
         workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url
     )
-    instruments.warm_up()
     return SketchSticker(instruments, workshop.limits)

@@ -25,7 +25,7 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Scores,
 )
 from limner.sketch.identity import Identity
-from limner.sketch.instruments import GENERATORS, Instruments
+from limner.sketch.instruments import GENERATORS, Instruments, open_instruments
 from limner.sketch.portrait_words import PORTRAIT_WORDS
 from limner.sketch.prompt import Reading, read_prompt
 from limner.sketch.refinement import Refinement, best, refine
@@ -198,8 +198,8 @@ def _sized(picture: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def open_engine(workshop: Workshop) -> SketchFaceId:
-    """The engine of a worker."""
-    return SketchFaceId(
-        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
-        workshop.limits,
+    """The engine of a worker; its networks are being opened when this returns."""
+    instruments = open_instruments(
+        workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url
     )
+    return SketchFaceId(instruments, workshop.limits)
