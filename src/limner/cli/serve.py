@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 import uvicorn
 
-from limner.cli.house import open_files, open_ledger, set_up_logging
+from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.server.app import ServerParts, create_app
@@ -127,5 +127,5 @@ def announce(
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     typer.echo(f"Limner listens on {scheme}://{host}:{sock.getsockname()[1]}", err=True)
     for endpoint in endpoints:
-        choice = choose(endpoint, settings.engine)
+        choice = choose(endpoint, settings.engine, workshop(settings))
         typer.echo(f"  {endpoint.id}: {choice.name} engine ({choice.why})", err=True)

@@ -7,9 +7,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from limner.cli.house import networks_folder, open_files, open_ledger, set_up_logging
+from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
 from limner.endpoints import ENDPOINTS
-from limner.endpoints.base import Endpoint, Workshop
+from limner.endpoints.base import Endpoint
 from limner.settings import Settings
 from limner.stages.fetch import Door
 from limner.worker.engines import Engines
@@ -22,11 +22,6 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
     settings = Settings()
     set_up_logging(settings)
     files = open_files(settings)
-    workshop = Workshop(
-        networks=networks_folder(settings),
-        index_url=settings.index_url or None,
-        threads=settings.threads,
-    )
     with open_ledger(settings) as ledger:
         worker = Worker(
             WorkerParts(
@@ -38,7 +33,7 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
                     timeout=settings.download_timeout,
                     own_file=own_file_reader(files),
                 ),
-                engines=Engines(endpoints, settings.engine, workshop),
+                engines=Engines(endpoints, settings.engine, workshop(settings)),
                 slots=settings.slots,
                 lease=settings.lease,
                 retention=settings.retention,

@@ -233,3 +233,8 @@ MODEL_TYPES: dict[str, ModelType] = {
         ModelType("1_5-auraface-v1", "auraface-sd15", "arcface-auraface", False, False, False),
     )
 }
+
+#: What an endpoint needs at least before the diffusion engine is taken for it by itself.
+ENDPOINT_NEEDS: dict[str, tuple[str, ...]] = {
+    "fal-ai/ip-adapter-face-id": MODEL_TYPES["1_5-v1"].needs,
+}
