@@ -9,6 +9,9 @@
     │   │   ├── ImageTooSmall       image_too_small
     │   │   ├── ImageTooLarge       image_too_large
     │   │   ├── UnsupportedImageFormat  unsupported_image_format
+    │   │   ├── InvalidArchive      invalid_archive
+    │   │   ├── ArchiveTooFewFiles  archive_file_count_below_minimum
+    │   │   ├── ArchiveTooManyFiles archive_file_count_exceeds_maximum
     │   │   ├── FaceNotFound        face_detection_error
     │   │   └── FeatureNotSupported feature_not_supported
     │   ├── InvalidInput            several InputProblems at once
@@ -135,8 +138,31 @@ class UnsupportedImageFormat(InputProblem):
     type = "unsupported_image_format"
 
 
+class InvalidArchive(InputProblem):
+    """The file is no archive that can be opened; ctx ``supported_extensions`` of archives."""
+
+    type = "invalid_archive"
+
+
+class ArchiveTooFewFiles(InputProblem):
+    """Fewer pictures than needed; ctx ``min_count``, ``provided_count``, ``supported_extensions``
+    of the files that were counted."""
+
+    type = "archive_file_count_below_minimum"
+
+
+class ArchiveTooManyFiles(InputProblem):
+    """More pictures than allowed; ctx ``max_count``, ``provided_count``, ``supported_extensions``
+    of the files that were counted."""
+
+    type = "archive_file_count_exceeds_maximum"
+
+
 class FaceNotFound(InputProblem):
-    """No face could be found in the picture; the message says what was tried."""
+    """No face could be found in the picture, or not the one that was asked for.
+
+    The message says what was tried, or which faces there are.
+    """
 
     type = "face_detection_error"
 

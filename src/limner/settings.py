@@ -72,6 +72,21 @@ class Settings(BaseSettings):
     download_timeout: float = Field(
         default=10, gt=0, description="Seconds one download may take in all."
     )
+    max_pixels: int = Field(
+        default=64_000_000, gt=0, description="Most pixels of a picture, given or drawn."
+    )
+    min_side: int = Field(
+        default=16, gt=0, description="Fewest pixels of a given picture's shorter side."
+    )
+    max_archive_files: int = Field(default=50, gt=0, description="Most pictures in an archive.")
+    max_archive_bytes: int = Field(default=50 * MIB, gt=0, description="Largest archive.")
+    max_unpacked_bytes: int = Field(
+        default=200 * MIB, gt=0, description="Most bytes of an archive's pictures, unpacked."
+    )
+    strict: bool = Field(
+        default=False,
+        description="Refuse fields that fal does not have, Limner's own extras among them?",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the server says on standard error."
     )

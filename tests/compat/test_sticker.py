@@ -155,7 +155,7 @@ def test_not_an_image(sent: Callable[..., dict[str, Any]]) -> None:
 def test_a_format_that_is_not_read(sent: Callable[..., dict[str, Any]]) -> None:
     entry = sent(data_uri(b"\x00\x00\x00\x18ftypheic" + bytes(64), "image/heic"))
     assert entry["type"] == "unsupported_image_format"
-    assert "jpeg" in entry["ctx"]["supported_formats"]
+    assert ".jpeg" in entry["ctx"]["supported_formats"]
 
 
 def test_too_small(sent: Callable[..., dict[str, Any]]) -> None:

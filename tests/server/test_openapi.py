@@ -48,7 +48,12 @@ def test_the_input_has_fals_defaults_and_texts(server: Server) -> None:
         "upscale": False,
         "upscale_steps": 10,
         "enable_safety_checker": True,
+        "face_index": None,
+        "face_box": None,
     }
+    # What fal does not have says so.
+    ours = [name for name, field in fields.items() if field.get("x-extension")]
+    assert ours == ["face_index", "face_box"]
     assert fields["image_url"]["description"] == "URL of the video."
     assert schema["required"] == ["prompt", "image_url"]
     assert schema["x-fal-order-properties"] == list(fields)

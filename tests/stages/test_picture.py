@@ -269,7 +269,7 @@ def test_other_formats_are_named(form: str) -> None:
     with pytest.raises(UnsupportedImageFormat) as caught:
         open_picture(encoded(corners(), form))
     assert caught.value.ctx is not None
-    assert "webp" in caught.value.ctx["supported_formats"]
+    assert ".webp" in caught.value.ctx["supported_formats"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from limner.endpoints.base import Workshop
 from limner.files.disk import DiskStore
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
+from limner.stages.limits import ArchiveLimits, Limits
 
 
 def open_home(settings: Settings) -> Path:
@@ -49,6 +50,20 @@ def workshop(settings: Settings) -> Workshop:
         threads=settings.threads,
         weights=weights_folder(settings),
         commercial=settings.commercial,
+        limits=input_limits(settings),
+    )
+
+
+def input_limits(settings: Settings) -> Limits:
+    """How much of a caller's pictures and archives is taken."""
+    return Limits(
+        max_pixels=settings.max_pixels,
+        min_side=settings.min_side,
+        archive=ArchiveLimits(
+            max_files=settings.max_archive_files,
+            max_bytes=settings.max_archive_bytes,
+            max_unpacked_bytes=settings.max_unpacked_bytes,
+        ),
     )
 
 

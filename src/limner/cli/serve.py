@@ -97,6 +97,7 @@ def serve(
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,
                 public_url=settings.public_url,
+                strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
             )
         )

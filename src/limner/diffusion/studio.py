@@ -22,6 +22,7 @@ from limner.diffusion.machine import Machine
 from limner.diffusion.sniff import AdapterKind
 from limner.diffusion.weights import WEIGHTS, ModelType
 from limner.errors import FeatureNotSupported, NetworkMissing, blame
+from limner.stages.arcface import ArcFace
 
 #: How many UNets stay open. SDXL's is 5 GB in half precision.
 MOST_OPEN = 2
@@ -30,8 +31,11 @@ MOST_OPEN = 2
 class Studio:
     """Opens what a request needs. Safe to call from several threads; they open one by one."""
 
-    def __init__(self, holdings: Holdings, machine: Machine) -> None:
+    def __init__(self, holdings: Holdings, machine: Machine, threads: int) -> None:
+        """``threads``: what one call of a recogniser may use."""
         self._holdings = holdings
+        self._threads = threads
+        self._recognisers: dict[str, ArcFace] = {}
         self._machine = machine
         self._open: OrderedDict[tuple[str, Path, torch.dtype], FaceId] = OrderedDict()
         self._kinds: dict[Path, AdapterKind] = {}
@@ -66,6 +70,14 @@ class Studio:
                 self._open[key] = self._opened(kind, where, machine)
             self._open.move_to_end(key)
             return self._open[key]
+
+    def recogniser(self, kind: ModelType) -> ArcFace:
+        """The network whose embeddings the adapter of ``kind`` was taught with."""
+        with self._lock:
+            if kind.recogniser not in self._recognisers:
+                opened = ArcFace(self._path(kind.recogniser), self._threads)
+                self._recognisers[kind.recogniser] = opened
+            return self._recognisers[kind.recogniser]
 
     @property
     def is_exact(self) -> bool:

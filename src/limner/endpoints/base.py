@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel
 
 from limner.endpoints.fields import Image
+from limner.stages.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Workshop:
     weights: Path | None = None
     #: Are weights refused whose licence forbids commercial use?
     commercial: bool = False
+    #: How much of a caller's pictures and archives is taken.
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ Knows fal's toolkit types (wire.md 9.2); knows no endpoint.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 #: fal's largest width or height of an ImageSize, in pixels.
 MAX_SIDE = 14142
@@ -27,9 +28,34 @@ PRESETS: dict[str, tuple[int, int]] = {
 }
 
 
+#: Marks, in a field's JSON schema, an input that fal does not have.
+EXTENSION = "x-extension"
+
+
+def extension(default: Any = None, *, description: str, **constraints: Any) -> Any:
+    """A pydantic Field for an optional input of Limner's that fal does not have.
+
+    Left out, the answer is fal's to the letter; a strict server refuses it as unknown.
+    ``constraints`` are Field's own (``ge``, ``max_length`` …).
+    """
+    return Field(
+        default, description=description, json_schema_extra={EXTENSION: True}, **constraints
+    )
+
+
+def is_extension(field: FieldInfo) -> bool:
+    """Was this field declared with :func:`extension`?"""
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and EXTENSION in cast("dict[str, Any]", extra)
+
+
+#: fal's key for the fields in the order in which they are declared.
+ORDER = "x-fal-order-properties"
+
+
 def order_properties(schema: dict[str, Any]) -> None:
-    """Add fal's ``x-fal-order-properties``: the fields in the order in which they are declared."""
-    schema["x-fal-order-properties"] = list(schema.get("properties", {}))
+    """Add fal's order of the fields to a model's JSON schema."""
+    schema[ORDER] = list(schema.get("properties", {}))
 
 
 class FalModel(BaseModel):
@@ -51,6 +77,27 @@ ImageSizeInput = Annotated[ImageSize | PresetName, Field(title="Image Size")]
 def pixels(size: ImageSize | str) -> tuple[int, int]:
     """(width, height) in pixels of an ImageSize or a preset's name."""
     return PRESETS[size] if isinstance(size, str) else (size.width, size.height)
+
+
+def face_index() -> Any:
+    """The extra input that says which face is meant, by size."""
+    return extension(
+        ge=0,
+        le=999,
+        description="Which face to take when there are several: 0 is the largest, 1 the next. "
+        "Not part of fal's API.",
+    )
+
+
+def face_box() -> Any:
+    """The extra input that says which face is meant, by place: four numbers."""
+    return extension(
+        min_length=4,
+        max_length=4,
+        description="Where the face to take is: [x, y, width, height] in pixels of the upright "
+        "photo (after its EXIF turn). The face that overlaps it best is taken. "
+        "Not part of fal's API.",
+    )
 
 
 class Image(FalModel):

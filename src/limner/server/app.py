@@ -47,6 +47,8 @@ class ServerParts:
     #: Everybody may call as long as no key exists: only for a server bound to loopback.
     open_without_keys: bool
     public_url: str = ""
+    #: Refuse fields that fal does not have, Limner's own extensions among them.
+    strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
 
@@ -57,7 +59,13 @@ def create_app(parts: ServerParts) -> FastAPI:
     token_key = parts.ledger.secret("token key").result()
     upload_key = parts.ledger.secret("upload key").result()
     gate = Gate(parts.ledger, token_key, open_without_keys=parts.open_without_keys)
-    intake = Intake(parts.ledger, parts.endpoints, gate, parts.max_body_bytes)
+    intake = Intake(
+        parts.ledger,
+        parts.endpoints,
+        gate,
+        max_body_bytes=parts.max_body_bytes,
+        strict=parts.strict,
+    )
 
     watch = Watch()
     webhooks = Webhooks(parts.ledger, signer, parts.post, watch)
@@ -90,7 +98,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     _own_routes(app, parts)
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
-    app.include_router(documents_router(parts.endpoints))
+    app.include_router(documents_router(parts.endpoints, strict=parts.strict))
     access = UploadAccess(upload_key, required=not parts.open_without_keys)
 
     async def keyed(request: Request) -> None:

@@ -14,7 +14,8 @@ from fastapi.responses import Response, StreamingResponse
 from limner.errors import Refused
 from limner.files.store import FileStore, StoredFile
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+#: Longer numbers are no file's; such a header is ignored, as RFC 9110 allows.
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 #: Types a browser may show by itself; everything else is handed over as a download.
 SHOWN = re.compile(r"(image/(?!svg)|video/|audio/|text/plain)", re.IGNORECASE)

@@ -7,7 +7,6 @@ Knows fal's request headers (wire.md 5); knows no engine.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from limner.requests.request import Outcome, Priority, Request, Submission
 from limner.server.body import read_json
 from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
+from limner.server.lifecycle import wanted_life
 
 TRUE = frozenset({"1", "true", "yes"})
 
@@ -42,12 +42,20 @@ class Intake:
     """Accepts calls into the ledger."""
 
     def __init__(
-        self, ledger: Ledger, endpoints: Sequence[Endpoint], gate: Gate, max_body_bytes: int
+        self,
+        ledger: Ledger,
+        endpoints: Sequence[Endpoint],
+        gate: Gate,
+        *,
+        max_body_bytes: int,
+        strict: bool,
     ) -> None:
+        """``strict``: refuse fields that fal does not have, Limner's own extensions among them."""
         self.ledger = ledger
         self.gate = gate
         self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
         self._max_body_bytes = max_body_bytes
+        self._strict = strict
 
     def resolve(self, app: str) -> App:
         """``owner/alias[/path]`` as an App. Raises Refused 404 as fal words it."""
@@ -82,7 +90,7 @@ class Intake:
         raw = await self._raw_input(call)
         if app.path:
             raise Refused(404, f"Path /{app.path} not found")
-        accept(app.endpoint.input, raw)
+        accept(app.endpoint.input, raw, strict=self._strict)
         submission = self._submission(call, app, caller, raw, no_retry=True)
         return await asyncio.wrap_future(self.ledger.submit(submission))
 
@@ -109,7 +117,7 @@ class Intake:
         try:
             if app.path:
                 raise Refused(404, f"Path /{app.path} not found")
-            accept(app.endpoint.input, raw)
+            accept(app.endpoint.input, raw, strict=self._strict)
         except CallersFault as fault:
             answer = fault.answer()
             return Outcome(
@@ -139,9 +147,10 @@ class Intake:
             start_by=_start_by(headers.get("x-fal-request-timeout")),
             no_retry=no_retry or headers.get("x-fal-no-retry", "").lower() in TRUE,
             store_io=headers.get("x-fal-store-io", "1").lower() not in ("0", "false", "no"),
-            file_lifetime=_lifetime(
+            file_lifetime=wanted_life(
                 headers.get("x-fal-object-lifecycle-preference")
-                or headers.get("x-fal-object-lifecycle")
+                or headers.get("x-fal-object-lifecycle"),
+                "X-Fal-Object-Lifecycle-Preference",
             ),
             files_base=address.media,
             idempotency_key=headers.get("idempotency-key"),
@@ -177,34 +186,19 @@ def _start_by(value: str | None) -> float | None:
 def _webhook(value: str | None) -> str | None:
     if not value:
         return None
-    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+    try:
+        parts = urlsplit(value)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        whole = False
+    if not whole:
         raise _bad_request("fal_webhook must be an absolute http or https URL")
     return value
-
-
-def _lifetime(value: str | None) -> float | None:
-    """Seconds of life a caller wants for generated files; None: the operator's retention."""
-    if not value:
-        return None
-    try:
-        preference = json.loads(value)
-    except ValueError:
-        raise _bad_request("X-Fal-Object-Lifecycle-Preference must be JSON") from None
-    seconds = (
-        cast("dict[str, Any]", preference).get("expiration_duration_seconds")
-        if isinstance(preference, dict)
-        else None
-    )
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        raise _bad_request("expiration_duration_seconds must be a number of seconds above 0")
-    return float(seconds)
 
 
 def _whole_number(value: str | None) -> int | None:
     if value is None:
         return None
-    if not value.isdigit():
+    if not (value.isascii() and value.isdecimal() and len(value) < 19):
         raise _bad_request("fal_max_queue_length must be a whole number")
     return int(value)

@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic.json_schema import models_json_schema
 
 from limner.endpoints.base import Endpoint
+from limner.endpoints.fields import EXTENSION, ORDER
 from limner.server.hosts import Address
 
 REF = "#/components/schemas/{model}"
@@ -61,14 +62,27 @@ def without_null(schema: Any) -> Any:
     return out
 
 
-def schemas_of(endpoint: Endpoint) -> dict[str, Any]:
-    """The endpoint's models and all they refer to, as components."""
+def schemas_of(endpoint: Endpoint, *, strict: bool = False) -> dict[str, Any]:
+    """The endpoint's models and all they refer to, as components.
+
+    ``strict``: without Limner's own extensions, which a strict server refuses.
+    """
     _, definitions = models_json_schema(
         [(endpoint.input, "validation"), (endpoint.output, "validation")], ref_template=REF
     )
     schemas: dict[str, Any] = without_null(definitions["$defs"])
+    if strict:
+        schemas = {name: _fals_own(schema) for name, schema in schemas.items()}
     schemas["QueueStatus"] = QUEUE_STATUS
     return schemas
+
+
+def _fals_own(schema: dict[str, Any]) -> dict[str, Any]:
+    """A model's schema without the fields that fal does not have."""
+    fields: dict[str, Any] = schema.get("properties", {})
+    kept = {name: field for name, field in fields.items() if EXTENSION not in field}
+    order = {ORDER: list(kept)} if ORDER in schema else {}
+    return {**schema, "properties": kept, **order} if fields else schema
 
 
 def _ok(schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -128,7 +142,9 @@ def _paths(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def openapi_document(endpoint: Endpoint, address: Address) -> dict[str, Any]:
+def openapi_document(
+    endpoint: Endpoint, address: Address, *, strict: bool = False
+) -> dict[str, Any]:
     """The endpoint's document in the structure that fal publishes, served from ``address``."""
     page = f"{address.site}/models/{endpoint.id}"
     return {
@@ -153,7 +169,7 @@ def openapi_document(endpoint: Endpoint, address: Address) -> dict[str, Any]:
                     "description": "Fal Key",
                 }
             },
-            "schemas": schemas_of(endpoint),
+            "schemas": schemas_of(endpoint, strict=strict),
         },
         "paths": _paths(endpoint),
         "servers": [{"url": address.queue}],
@@ -172,9 +188,9 @@ def _field_lines(schema: dict[str, Any]) -> list[str]:
     return lines
 
 
-def llms_text(endpoint: Endpoint, address: Address) -> str:
+def llms_text(endpoint: Endpoint, address: Address, *, strict: bool = False) -> str:
     """A page about the endpoint for people and language models, in Markdown."""
-    schemas = schemas_of(endpoint)
+    schemas = schemas_of(endpoint, strict=strict)
     return "\n".join(
         [
             f"# {endpoint.title}",
@@ -205,8 +221,8 @@ def llms_text(endpoint: Endpoint, address: Address) -> str:
     )
 
 
-def documents_router(endpoints: Sequence[Endpoint]) -> APIRouter:
-    """fal.ai's pages that programs read."""
+def documents_router(endpoints: Sequence[Endpoint], *, strict: bool) -> APIRouter:
+    """fal.ai's pages that programs read; ``strict`` as the server is."""
     router = APIRouter()
     by_id = {endpoint.id: endpoint for endpoint in endpoints}
 
@@ -214,14 +230,14 @@ def documents_router(endpoints: Sequence[Endpoint]) -> APIRouter:
         endpoint = by_id.get(endpoint_id)
         if endpoint is None:
             return JSONResponse(None, 404)
-        return JSONResponse(openapi_document(endpoint, request.state.address))
+        return JSONResponse(openapi_document(endpoint, request.state.address, strict=strict))
 
     async def llms(request: Request, endpoint_id: str) -> Response:
         endpoint = by_id.get(endpoint_id)
         if endpoint is None:
             return JSONResponse({"detail": "Not found"}, 404)
         return PlainTextResponse(
-            llms_text(endpoint, request.state.address), media_type="text/markdown"
+            llms_text(endpoint, request.state.address, strict=strict), media_type="text/markdown"
         )
 
     for site in ("/@site", ""):

@@ -8,12 +8,11 @@ Knows fal's storage words; knows nothing of pictures.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.from_thread
@@ -28,6 +27,7 @@ from limner.errors import Refused
 from limner.files.store import Description, FileStore, StoredFile, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
+from limner.server.lifecycle import wanted_life
 
 #: Seconds an upload may begin after its ticket was made.
 TICKET_LIFE = 3600
@@ -212,7 +212,11 @@ class Storage:
         return ticket
 
     def _ticket(self, request: Request, content_type: str, file_name: str | None) -> Ticket:
-        life = min(wanted_life(request) or self._limits.retention, self._limits.retention)
+        wanted = request.headers.get("x-fal-object-lifecycle") or request.headers.get(
+            "x-fal-object-lifecycle-preference"
+        )
+        usual = self._limits.retention
+        life = min(wanted_life(wanted, "X-Fal-Object-Lifecycle") or usual, usual)
         return Ticket(reserve(file_name), content_type or DEFAULT_TYPE, time.time() + life)
 
     def _ticket_from_headers(self, request: Request) -> Ticket:
@@ -277,35 +281,6 @@ def pulled(body: AsyncIterator[bytes]) -> Iterator[bytes]:
 
 async def _next(body: AsyncIterator[bytes]) -> bytes:
     return await anext(body)
-
-
-def wanted_life(request: Request) -> float | None:
-    """Seconds a caller wants an uploaded file to live; None for as long as may be."""
-    preference = request.headers.get("x-fal-object-lifecycle") or request.headers.get(
-        "x-fal-object-lifecycle-preference"
-    )
-    if not preference:
-        return None
-    try:
-        said = json.loads(preference)
-    except ValueError:
-        raise Refused(
-            400, "X-Fal-Object-Lifecycle must be JSON", error_type="bad_request"
-        ) from None
-    seconds = (
-        cast("dict[str, Any]", said).get("expiration_duration_seconds")
-        if isinstance(said, dict)
-        else None
-    )
-    if seconds is None:
-        return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        raise Refused(
-            400,
-            "expiration_duration_seconds must be a number of seconds above 0",
-            error_type="bad_request",
-        )
-    return float(seconds)
 
 
 def storage_router(files: FileStore, access: UploadAccess, limits: StorageLimits) -> APIRouter:

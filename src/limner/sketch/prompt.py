@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from limner.sketch.vocabulary import (
-    ENTRIES,
     NEGATIONS,
-    TAKEN_FOR_GRANTED,
+    STICKER_WORDS,
     Color,
     Entry,
+    Lexicon,
+    SceneName,
     Style,
 )
 
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
-_LONGEST = max(len(phrase.split()) for entry in ENTRIES for phrase in entry.phrases)
 
 
 @dataclass(slots=True)
@@ -38,31 +38,37 @@ class Reading:
     understood: list[str] = field(default_factory=list[str])
     #: Styles that were asked not to be.
     refused: set[Style] = field(default_factory=set[Style])
+    #: The places that were asked for, in order, and those that were asked not to be.
+    scenes: list[SceneName] = field(default_factory=list[SceneName])
+    avoided: set[SceneName] = field(default_factory=set[SceneName])
     #: How many words ask for something this engine does not know.
     beyond: int = 0
 
 
-def read_prompt(prompt: str, negative_prompt: str = "") -> Reading:
+def read_prompt(
+    prompt: str, negative_prompt: str = "", lexicon: Lexicon = STICKER_WORDS
+) -> Reading:
     """Read both prompts. What is asked away is the opposite of what is asked for."""
     reading = Reading()
     for text, sign in ((prompt, 1.0), (negative_prompt, -1.0)):
-        for entries, turned in _phrases(text, reading):
+        for entries, turned in _phrases(text, lexicon, reading):
             for entry in entries:
                 _take(reading, entry, sign * turned)
     return reading
 
 
-def _phrases(text: str, reading: Reading) -> Iterator[tuple[list[Entry], float]]:
+def _phrases(text: str, lexicon: Lexicon, reading: Reading) -> Iterator[tuple[list[Entry], float]]:
     """The entries each phrase asks for, longest phrases first, and -1 where it is negated.
 
     Counts on the way the words that are in no phrase.
     """
     words = _WORD.findall(text.lower())
+    longest = max(len(phrase.split()) for entry in lexicon.entries for phrase in entry.phrases)
     turned, at = 1.0, 0
     while at < len(words):
-        for length in range(min(_LONGEST, len(words) - at), 0, -1):
+        for length in range(min(longest, len(words) - at), 0, -1):
             phrase = " ".join(words[at : at + length])
-            entries = [entry for entry in ENTRIES if phrase in entry.phrases]
+            entries = [entry for entry in lexicon.entries if phrase in entry.phrases]
             if entries:
                 yield entries, turned
                 turned, at = 1.0, at + length
@@ -70,7 +76,7 @@ def _phrases(text: str, reading: Reading) -> Iterator[tuple[list[Entry], float]]
         else:
             if words[at] in NEGATIONS:
                 turned = -1.0
-            elif words[at] not in TAKEN_FOR_GRANTED:
+            elif words[at] not in lexicon.granted:
                 reading.beyond += 1
                 turned = 1.0
             at += 1
@@ -78,8 +84,14 @@ def _phrases(text: str, reading: Reading) -> Iterator[tuple[list[Entry], float]]
 
 def _take(reading: Reading, entry: Entry, sign: float) -> None:
     meaning = entry.meaning if sign > 0 else f"no {entry.meaning}"
-    if meaning not in reading.understood:
-        reading.understood.append(meaning)
+    if meaning in reading.understood:
+        return  # asked for twice is not asked for twice as much
+    reading.understood.append(meaning)
+    if entry.scene is not None:
+        if sign > 0:
+            reading.scenes.append(entry.scene)
+        else:
+            reading.avoided.add(entry.scene)
     if entry.style is not None:
         if sign < 0:
             reading.refused.add(entry.style)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Style = Literal["toon", "ink", "pencil", "oil"]
+SceneName = Literal["studio", "city", "sea", "mountains", "forest", "space", "desert", "library"]
 Color = tuple[int, int, int]
 
 STYLES: tuple[Style, ...] = ("toon", "ink", "pencil", "oil")
@@ -31,6 +32,17 @@ class Entry:
     background: Color | None = None
     #: Darkness of the shadow under the sticker, 0…1.
     shadow: float | None = None
+    #: The place a portrait is set in.
+    scene: SceneName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The words one kind of drawing understands."""
+
+    entries: tuple[Entry, ...]
+    #: Words that ask for nothing this engine would not do anyway.
+    granted: frozenset[str]
 
 
 def _style(style: Style, *phrases: str) -> Entry:
@@ -140,6 +152,9 @@ TAKEN_FOR_GRANTED = frozenset(
         "illustration", "die", "cut", "outline", "color", "colour", "colors", "colours", "hair",
     }
 )  # fmt: skip
+
+#: What a sticker understands.
+STICKER_WORDS = Lexicon(ENTRIES, TAKEN_FOR_GRANTED)
 
 #: Words that turn the next phrase into its opposite.
 NEGATIONS = frozenset({"no", "not", "without", "never"})

@@ -59,7 +59,7 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The faces of a picture: at least one, largest first, ties by score.
+    """The faces of a picture: at least one, largest first, ties by score (or a chosen one first).
 
     ``rgb``: uint8 [H,W,3], turned so that the face is upright; the faces' pixels are its.
     ``tried``: every try in order. ``turned``: degrees clockwise it was turned by (0, 90…270).
@@ -72,7 +72,7 @@ class Found:
 
     @property
     def face(self) -> Face:
-        """The largest face."""
+        """The face that is meant: the largest, unless another was chosen."""
         return self.faces[0]
 
     @property

@@ -25,8 +25,10 @@ from limner.errors import (
 
 Pixels = NDArray[np.uint8]
 
-#: What we read, in the words of fal's ``supported_formats``.
-SUPPORTED_FORMATS = ("jpeg", "png", "webp", "gif", "bmp", "tiff", "mpo")
+#: The extensions of what we read, as fal's ``supported_formats`` has them.
+SUPPORTED_FORMATS = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo",
+)  # fmt: skip
 
 # An allow-list: Pillow's rarer decoders are an attack surface nobody's photo needs.
 # MPO is absent because Pillow has no opener for it: its JPEG opener returns one.

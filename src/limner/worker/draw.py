@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import structlog
 
-from limner.endpoints.accept import accept
+from limner.endpoints.accept import accept, echo
 from limner.endpoints.base import Step
-from limner.errors import OUR_FAULT, Answer, CallersFault, whereabouts
+from limner.errors import OUR_FAULT, Answer, CallersFault, InputProblem, whereabouts
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request
@@ -70,6 +70,9 @@ def draw(
         finally:
             steps.close()
     except CallersFault as fault:
+        if isinstance(fault, InputProblem) and fault.input is None and len(fault.loc) == 2:
+            # fal repeats the value of the field at fault.
+            fault.input = echo(request.submission.input.get(str(fault.loc[1])))
         return outcome_of(fault.answer())
     except Stopped:
         raise

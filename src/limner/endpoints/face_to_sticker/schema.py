@@ -6,10 +6,17 @@ video."): a client generated from fal's document must see no difference. Knows n
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, FiniteFloat
 
 from limner.endpoints.base import Endpoint
-from limner.endpoints.fields import FalModel, Image, ImageSizeInput, order_properties
+from limner.endpoints.fields import (
+    FalModel,
+    Image,
+    ImageSizeInput,
+    face_box,
+    face_index,
+    order_properties,
+)
 
 #: The largest seed; numpy and torch both take 32 bits, as fal's example seeds do.
 MAX_SEED = 2**32 - 1
@@ -75,6 +82,8 @@ class FaceToStickerInput(FalModel):
     enable_safety_checker: bool = Field(
         True, description="If set to false, the safety checker will be disabled."
     )
+    face_index: int | None = face_index()
+    face_box: list[FiniteFloat] | None = face_box()
 
 
 class FaceToStickerOutput(FalModel):

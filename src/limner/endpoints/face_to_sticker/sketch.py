@@ -25,38 +25,40 @@ from limner.sketch.portrait import draw_portrait
 from limner.sketch.prompt import Reading, read_prompt
 from limner.sketch.recipe import Numbers, Recipe, cook
 from limner.sketch.subject import is_small, take
+from limner.stages.choice import choose
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
 from limner.stages.likeness import likeness
+from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
 from limner.stages.sticker import cut_out, die_cut, on_background
 from limner.stages.upscale import refined
 
 Pixels = npt.NDArray[np.uint8]
 
-#: The most pixels an answer may have. fal's field allows more than fits into a server's memory.
-MOST_PIXELS = 64_000_000
-
 
 class SketchSticker:
     """The engine. Safe to call from several threads at once."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, instruments: Instruments, limits: Limits) -> None:
         self._instruments = instruments
+        self._limits = limits
 
     def draw(
         self, input: FaceToStickerInput, pictures: Pictures
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
-        canvas = _canvas(input)
-        tools = self._instruments
+        canvas = _canvas(input, self._limits.max_pixels)
+        tools, limits = self._instruments, self._limits
 
         # 1 The photo, and the face in it
         with blame("image_url"):
-            photo = open_picture(pictures.read(input.image_url))
+            encoded = pictures.read(input.image_url)
+            photo = open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side)
             yield Step(f"Photo read: {photo.rgb.shape[1]}×{photo.rgb.shape[0]} pixels", 0.05)
             found = tools.detector.find(photo.rgb)
-        yield _found(found)
+        found = choose(found, input.face_index, input.face_box)
+        yield _found(found, chosen=(input.face_index, input.face_box) != (None, None))
 
         # 2 What the prompt asks for
         reading = read_prompt(input.prompt, input.negative_prompt)
@@ -144,22 +146,24 @@ class SketchSticker:
         )
 
 
-def _canvas(input: FaceToStickerInput) -> tuple[int, int]:
-    """(width, height) to draw on. Raises FeatureNotSupported for more than we can hold."""
+def _canvas(input: FaceToStickerInput, max_pixels: int) -> tuple[int, int]:
+    """(width, height) to draw on. Raises FeatureNotSupported for more than a server can hold."""
     width, height = pixels(input.image_size)
     scale = 2 if input.upscale else 1
-    if width * height * scale**2 > MOST_PIXELS:
+    if width * height * scale**2 > max_pixels:
         with blame("image_size"):
             raise FeatureNotSupported(
                 f"{width}×{height}{', upscaled twice,' if input.upscale else ''} is more than"
-                f" {MOST_PIXELS // 1_000_000} megapixels. Ask for a smaller image_size."
+                f" {max_pixels / 1e6:g} megapixels. Ask for a smaller image_size."
             )
     return width, height
 
 
-def _found(found: Found) -> Step:
+def _found(found: Found, *, chosen: bool) -> Step:
     tries = "" if len(found.tried) == 1 else f"; tried: {', '.join(found.tried)}"
     number = len(found.faces)
+    if chosen:
+        return Step(f"{number} face{'s' if number > 1 else ''} found; yours is taken{tries}", 0.1)
     if found.rival is not None:
         said = f"{number} faces found, of nearly the same size: the largest is taken{tries}"
         return Step(said, 0.1, "WARN")
@@ -206,5 +210,6 @@ def _with_alpha(rgb: Pixels, cutout: Pixels) -> Pixels:
 def open_engine(workshop: Workshop) -> SketchSticker:
     """The engine of a worker."""
     return SketchSticker(
-        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url)
+        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
+        workshop.limits,
     )
