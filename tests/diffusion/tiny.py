@@ -272,9 +272,9 @@ def attention_tensors(model: Any, *, lora: bool) -> dict[str, Tensor]:
     return tensors
 
 
-def write_arcface(path: Path) -> None:
+def write_arcface(path: Path, seed: int = 0) -> None:
     """A recogniser in ArcFace's shape: [n, 3, 112, 112] → [n, 512], not normalised."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     tensors = {
         "w": random.normal(0, 0.2, (8, 3, 16, 16)),
         "fc": random.normal(0, 0.3, (512, 8 * 49)),

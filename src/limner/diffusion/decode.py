@@ -24,15 +24,10 @@ Pixels = npt.NDArray[np.uint8]
 def decode(vae: Any, latent: Tensor) -> Pixels:
     """Latents [1, 4, h, w] → red, green, blue [8h, 8w, 3].
 
-    A VAE whose half-precision numbers overflow (SDXL's does) is asked once more in fp32.
-    Raises BrokenPicture if that is no picture either.
+    A VAE whose half-precision numbers break is asked once more in fp32. Raises BrokenPicture if
+    that is no picture either.
     """
-    dtypes = [vae.dtype]
-    if vae.dtype == torch.float16 and vae.config.force_upcast:
-        dtypes = [torch.float32]
-    elif vae.dtype != torch.float32:
-        dtypes.append(torch.float32)
-    for dtype in dtypes:
+    for dtype in dict.fromkeys((vae.dtype, torch.float32)):
         # A copy, so that the shared VAE stays as it is for whoever decodes at the same time.
         fitting = vae if vae.dtype == dtype else copy.deepcopy(vae).to(dtype)
         given = latent.to(fitting.device, dtype) / fitting.config.scaling_factor

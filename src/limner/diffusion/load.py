@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
@@ -53,7 +54,7 @@ def load_base(folder: Path, machine: Machine, *, xl: bool, vae: Path | None = No
     """
     with _unfit(folder):
         unet = _diffusers(UNet2DConditionModel, folder / "unet", machine)
-        decoder = _diffusers(AutoencoderKL, vae or folder / "vae", machine)
+        decoder = _diffusers(AutoencoderKL, vae or folder / "vae", _for_vae(machine))
         encoders = [
             TextEncoder(
                 CLIPTokenizer.from_pretrained(folder / "tokenizer"),
@@ -85,6 +86,7 @@ def load_single_file(file: Path, like: Path, machine: Machine, *, xl: bool) -> B
             torch_dtype=machine.dtype,
             **({} if xl else {"safety_checker": None, "requires_safety_checker": False}),
         )
+        whole.vae.to(dtype=_for_vae(machine).dtype)
         for part in (whole.unet, whole.vae, whole.text_encoder):
             part.to(machine.device).requires_grad_(False).eval()
         encoders = [TextEncoder(whole.tokenizer, whole.text_encoder, skip_last=xl)]
@@ -98,6 +100,11 @@ def load_clip_vision(folder: Path, machine: Machine) -> ClipVision:
     """The CLIP image encoder in a folder, alone or within a whole CLIPModel."""
     with _unfit(folder):
         return ClipVision(_transformers(CLIPVisionModelWithProjection, folder, machine))
+
+
+def _for_vae(machine: Machine) -> Machine:
+    """SDXL's VAE overflows in fp16: a machine that has only that decodes in fp32."""
+    return Machine(machine.device, torch.float32) if machine.dtype == torch.float16 else machine
 
 
 def _diffusers(kind: Any, folder: Path, machine: Machine) -> Any:
