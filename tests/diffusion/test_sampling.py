@@ -14,14 +14,17 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import decode
-from limner.diffusion.faceid import ddim
 from limner.diffusion.load import load_base
 from limner.diffusion.machine import Machine
 from limner.diffusion.sampling import Condition, Task, constant, noise, sample
+from limner.diffusion.schedules import ddim, steps_until
 from limner.diffusion.text import TextEncoder, say
 from limner.errors import BrokenPicture
 from tests.diffusion import tiny
 from tests.diffusion.conftest import MACHINE, Open
+
+# diffusers' DPM++ turns tensors into arrays in a way that numpy 2 will drop.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 def encoder(weights: Path) -> TextEncoder:
@@ -81,6 +84,18 @@ def test_the_schedule_is_the_model_cards() -> None:
     scheduler = ddim()
     scheduler.set_timesteps(50)
     assert scheduler.timesteps.tolist() == list(range(981, 0, -20))
+
+
+@pytest.mark.parametrize(
+    ("steps", "of_20_percent", "of_70_percent"),
+    [(10, 3, 6), (20, 5, 11), (30, 7, 17), (40, 10, 23)],
+)
+def test_a_window_is_counted_in_the_schedules_own_steps(
+    steps: int, of_20_percent: int, of_70_percent: int
+) -> None:
+    """pipelines.md B.3, computed there in another way from the training's sigmas."""
+    counted = [steps_until(end, steps) for end in (0.0, 0.2, 0.7, 1.0)]
+    assert counted == [0, of_20_percent, of_70_percent, steps]
 
 
 def test_a_strength_of_zero_at_a_step_silences_the_adapter_there(opened: Open) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from onnx import helper, numpy_helper
@@ -270,6 +271,54 @@ def attention_tensors(model: Any, *, lora: bool) -> dict[str, Tensor]:
             _linear(tensors, f"{number}.to_k_ip", width, hidden, bias=False, scale=0.15)
             _linear(tensors, f"{number}.to_v_ip", width, hidden, bias=False, scale=0.15)
     return tensors
+
+
+INSTANTID_REPO = "InstantX/InstantID"
+PLUS_FACE = "h94/IP-Adapter/sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors"
+STICKER_LORA = "artificialguybr/StickersRedmond/StickersRedmond.safetensors"
+
+
+def build_sticker(root: Path) -> None:
+    """What face-to-sticker needs besides :func:`build`'s SDXL base and CLIP."""
+    torch.manual_seed(5)
+    model = unet("sdxl")
+    image_keys = {"ip_adapter": attention_tensors(model, lora=False)}
+    (root / INSTANTID_REPO).mkdir(parents=True)
+    instantid = {"image_proj": resampler_projection(512, WIDTHS["sdxl"]), **image_keys}
+    torch.save(instantid, root / INSTANTID_REPO / "ip-adapter.bin")
+    plus = {
+        "image_proj": resampler_projection(CLIP, WIDTHS["sdxl"]),
+        "ip_adapter": attention_tensors(model, lora=False),
+    }
+    flat = {f"{part}.{key}": value for part, all in plus.items() for key, value in all.items()}
+    (root / PLUS_FACE).parent.mkdir(parents=True, exist_ok=True)
+    save_file(flat, root / PLUS_FACE)
+    control: Any = ControlNetModel.from_unet(
+        model, conditioning_embedding_out_channels=(16, 32, 96, 256)
+    )
+    for name, parameter in control.named_parameters():
+        # Zero as they are made, they would prove nothing.
+        if "controlnet_" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    control.save_pretrained(root / INSTANTID_REPO / "ControlNetModel")
+    write_sticker_lora(root / STICKER_LORA)
+
+
+def write_sticker_lora(path: Path) -> None:
+    """In kohya's names, for one attention layer of the UNet and one of each text encoder."""
+    block = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to"
+    text = "text_model_encoder_layers_0_self_attn"
+    widths = {f"{block}_{part}": 64 for part in ("q", "k", "v", "out_0")}
+    for part in ("q", "k", "v", "out"):
+        widths[f"lora_te1_{text}_{part}_proj"] = TEXT_XL
+        widths[f"lora_te2_{text}_{part}_proj"] = TEXT_XL_2
+    tensors: dict[str, Tensor] = {}
+    for name, width in widths.items():
+        _linear(tensors, f"{name}.lora_down", width, LORA_RANK, bias=False, scale=0.15)
+        _linear(tensors, f"{name}.lora_up", LORA_RANK, width, bias=False, scale=0.15)
+        tensors[f"{name}.alpha"] = torch.tensor(float(LORA_RANK))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)
 
 
 def write_arcface(path: Path, seed: int = 0) -> None:

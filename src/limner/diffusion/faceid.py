@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
 
 from limner.diffusion.adapter import Adapter, fit
@@ -24,6 +22,7 @@ from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
 from limner.diffusion.sampling import Condition, Task, constant, sample
+from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
 from limner.diffusion.weights import ModelType
 from limner.errors import NetworkUnfit
@@ -58,19 +57,6 @@ class Wish:
     steps: int
     size: tuple[int, int]
     seeds: tuple[int, ...]
-
-
-def ddim() -> Any:
-    """The scheduler of every example in the models' card, for SD 1.5 and SDXL alike."""
-    return DDIMScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-    )
 
 
 def join(

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import (
@@ -94,6 +95,12 @@ def load_single_file(file: Path, like: Path, machine: Machine, *, xl: bool) -> B
             whole.text_encoder_2.to(machine.device).requires_grad_(False).eval()
             encoders.append(TextEncoder(whole.tokenizer_2, whole.text_encoder_2, skip_last=True))
         return Base(whole.unet, whole.vae, tuple(encoders))
+
+
+def load_controlnet(folder: Path, machine: Machine) -> Any:
+    """The ControlNet in a diffusers folder."""
+    with _unfit(folder):
+        return _diffusers(ControlNetModel, folder, machine)
 
 
 def load_clip_vision(folder: Path, machine: Machine) -> ClipVision:

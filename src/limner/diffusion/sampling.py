@@ -40,6 +40,20 @@ class Condition:
 
 
 @dataclass(frozen=True, eq=False)
+class Control:
+    """A ControlNet that draws along (Zhang et al. 2023, arXiv 2302.05543).
+
+    ``hint`` [1, 3, height, width], 0…1. It reads the tokens of the adapter with the number
+    ``reads`` in place of the text, as InstantID's does.
+    """
+
+    net: Any
+    hint: Tensor
+    strength: float
+    reads: int
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """One picture's way from noise, shared by all samples of a request.
 
@@ -54,11 +68,17 @@ class Task:
     strengths: tuple[Callable[[int], float], ...]
     size: tuple[int, int]
     steps: int
+    control: Control | None = None
 
 
 def constant(strength: float) -> Callable[[int], float]:
     """A strength that is the same at every step."""
     return lambda _step: strength
+
+
+def leading(strength: float, steps: int) -> Callable[[int], float]:
+    """A strength for the first ``steps`` steps, and silence after them."""
+    return lambda step: strength if step < steps else 0.0
 
 
 def noise(seeds: Sequence[int], size: tuple[int, int]) -> list[tuple[Tensor, torch.Generator]]:
@@ -143,6 +163,9 @@ class _Call:
             for number in range(len(task.strengths))
         ]
         self._passes = len(conditions)
+        self._hint: Tensor | None = None
+        if task.control is not None and task.control.strength:
+            self._hint = rows([task.control.hint] * self._passes)
         pooled = [condition.said.pooled for condition in conditions]
         self._added: dict[str, Tensor] | None = None
         if all(each is not None for each in pooled):
@@ -161,15 +184,36 @@ class _Call:
             some = list(latents[first : first + self._at_once])
             full = some + [some[-1]] * (self._at_once - len(some))
             given = torch.cat(full * self._passes).to(self._unet.device, self._unet.dtype)
+            at = timestep.to(self._unet.device)
             answer = self._unet(
                 given,
-                timestep.to(self._unet.device),
+                at,
                 encoder_hidden_states=context,
                 added_cond_kwargs=self._added,
                 return_dict=False,
+                **self._controlled(given, at),
             )[0]
             predicted += self._guided(answer)[: len(some)]
         return predicted
+
+    def _controlled(self, given: Tensor, timestep: Tensor) -> dict[str, Any]:
+        """What the ControlNet adds to the UNet's own features, by diffusers' names."""
+        control = self._task.control
+        if control is None or self._hint is None:
+            return {}
+        down, middle = control.net(
+            given,
+            timestep,
+            encoder_hidden_states=self._tokens[control.reads],
+            controlnet_cond=self._hint,
+            conditioning_scale=control.strength,
+            added_cond_kwargs=self._added,
+            return_dict=False,
+        )
+        return {
+            "down_block_additional_residuals": down,
+            "mid_block_additional_residual": middle,
+        }
 
     def _images(self, step: int) -> tuple[ImageTokens | None, ...]:
         images: list[ImageTokens | None] = []

@@ -56,12 +56,16 @@ class ArcFace:
         self._input = given.name
 
     def embed(self, rgb: Pixels, face: Face) -> Embedding:
-        """The face in ``rgb`` [h, w, 3] as a unit vector [512]."""
+        """The face in ``rgb`` [h, w, 3] as a unit vector [512]: what FaceID reads."""
+        numbers = self.measure(rgb, face)
+        return numbers / max(float(np.linalg.norm(numbers)), 1e-12)
+
+    def measure(self, rgb: Pixels, face: Face) -> Embedding:
+        """The face as the network's own numbers [512], about 20 long: what InstantID reads."""
         aligned = align(rgb, face, SIDE).astype(np.float32)
         batch = np.ascontiguousarray(((aligned - 127.5) / 127.5).transpose(2, 0, 1)[None])
         answers = cast("list[Any]", self._session.run(None, {self._input: batch}))
-        numbers = np.asarray(answers[0], np.float32)[0]
-        return numbers / max(float(np.linalg.norm(numbers)), 1e-12)
+        return np.asarray(answers[0], np.float32)[0]
 
 
 def align(rgb: Pixels, face: Face, side: int) -> Pixels:
