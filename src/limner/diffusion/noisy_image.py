@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 
 #: How far the warp reaches, in pixels before it is smoothed.
 REACH = 75.0
@@ -26,8 +27,7 @@ def noisy(rgb: Pixels, noise: float) -> Pixels:
     warp = random.uniform(-1, 1, (2, height, width)).astype(np.float32)
     # A Gaussian of three deviations to each side; it is at least a pixel wide.
     reach = 2 * max(1, round(3 * SMOOTH * noise)) + 1
-    smooth = [cv2.GaussianBlur(field, (reach, reach), SMOOTH * noise) for field in warp]
-    across, down = (np.asarray(field, np.float32) * REACH / 2 for field in smooth)
+    across, down = (_smoothed(field, reach, SMOOTH * noise) * (REACH / 2) for field in warp)
     rows, columns = np.indices((height, width), dtype=np.float32)
     torn = cv2.remap(
         rgb,
@@ -39,3 +39,7 @@ def noisy(rgb: Pixels, noise: float) -> Pixels:
     grain = (0.25 * (1 - noise) + 0.05) * random.standard_normal(rgb.shape)
     mixed = torn[::-1, ::-1].astype(np.float64) / 255 + grain
     return (mixed.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _smoothed(field: Floats, reach: int, deviation: float) -> Floats:
+    return np.asarray(cv2.GaussianBlur(field, (reach, reach), deviation), np.float32)
