@@ -31,8 +31,8 @@ demo: $(BIN)/.client  ## A real sticker of a real photo through the unmodified o
 test: check  ## Everything: lint, types, arrows, tests
 
 check: $(BIN)/.tested
-	$(BIN)/ruff format --check src tests bench demo
-	$(BIN)/ruff check src tests bench demo
+	$(BIN)/ruff format --check src tests bench demo tools
+	$(BIN)/ruff check src tests bench demo tools
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/limner pull sketch

@@ -34,3 +34,12 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     running = Server(tmp_path / "home")
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with its own authority: plain HTTP, TLS and CONNECT on one port."""
+    # Slots for many metronomes at once: most of their time they pause.
+    running = Server(tmp_path_factory.mktemp("tls-home"), env={"LIMNER_SLOTS": "16"}, tls=True)
+    yield running
+    running.stop()

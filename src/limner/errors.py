@@ -4,6 +4,7 @@
     ├── CallersFault                what was asked cannot be done as asked
     │   ├── InputProblem            a field of the input; 422 with fal's ``detail`` entries
     │   │   ├── FileDownloadError   file_download_error
+    │   │   │   └── NotPublic       the same, because the host is not on the public internet
     │   │   ├── FileTooLarge        file_too_large
     │   │   ├── ImageLoadError      image_load_error
     │   │   ├── ImageTooSmall       image_too_small
@@ -106,6 +107,10 @@ class FileDownloadError(InputProblem):
     """The file behind a URL could not be fetched."""
 
     type = "file_download_error"
+
+
+class NotPublic(FileDownloadError):
+    """The URL leads to a private address, and will tomorrow."""
 
 
 class FileTooLarge(InputProblem):
@@ -214,6 +219,11 @@ class Refused(CallersFault):
             body["error_type"] = self.error_type
             headers["x-fal-error-type"] = self.error_type
         return Answer(self.status, body, headers)
+
+
+def bad_request(detail: str) -> Refused:
+    """A header, query or body of the call itself that cannot be understood: fal's 400."""
+    return Refused(400, detail, error_type="bad_request")
 
 
 class OurFault(LimnerError):

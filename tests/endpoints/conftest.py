@@ -89,3 +89,26 @@ def engine(networks: Path) -> SketchSticker:
 @pytest.fixture(scope="session")
 def draw(engine: SketchSticker) -> Draw:
     return lambda photo=ASTRONAUT, **wishes: drawn_by(engine, photo, **wishes)
+
+
+@pytest.fixture(scope="session")
+def face_id_engine(networks: Path) -> Any:
+    from limner.endpoints.ip_adapter_face_id.sketch import open_engine as open_face_id
+
+    return open_face_id(Workshop(networks, may_fetch=False))
+
+
+@pytest.fixture(scope="session")
+def portray(face_id_engine: Any) -> Any:
+    """Draw a portrait; the same request is drawn once for all tests."""
+    from tests.endpoints.portraits import Portrait, portrayed_by
+
+    drawn: dict[str, Portrait] = {}
+
+    def ask(photo: str | None = ASTRONAUT, **wishes: Any) -> Portrait:
+        key = repr((photo, sorted(wishes.items())))
+        if key not in drawn:
+            drawn[key] = portrayed_by(face_id_engine, photo, **wishes)
+        return drawn[key]
+
+    return ask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from limner.errors import Refused
-from limner.requests.database import Database, SchemaTooNew
+from limner.requests.database import Closed, Database, SchemaTooNew
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request, Status, Submission
-from limner.requests.tables import schema
+from limner.requests.tables import schema, secrets
 
 ENDPOINT = "a/one"
 HOOK = "http://example.com/hook"
@@ -140,6 +142,92 @@ def test_a_failing_operation_fails_alone_in_its_commit(tmp_path: Path) -> None:
     database.close()
 
 
+def test_on_a_full_disk_what_was_told_to_be_done_is_done_and_nothing_else(tmp_path: Path) -> None:
+    """SQLite undoes a whole transaction when the disk is full, also what had succeeded in it."""
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+    def pages(connection: sa.Connection, most: int) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+
+    def put(connection: sa.Connection) -> int:
+        return connection.execute(secrets.insert().values(name="small", value=b"x")).rowcount
+
+    def large(connection: sa.Connection) -> None:
+        connection.execute(secrets.insert().values(name="large", value=bytes(10_000_000)))
+
+    def last(connection: sa.Connection) -> int:
+        return connection.execute(secrets.insert().values(name="last", value=b"x")).rowcount
+
+    database.write(lambda connection: pages(connection, 1)).result()
+    gate = threading.Event()
+    first = database.write(lambda _: gate.wait())
+    futures = {
+        "small": database.write(put), "large": database.write(large), "last": database.write(last)
+    }  # fmt: skip
+    gate.set()
+    first.exception()
+    told = {name for name, future in futures.items() if future.exception() is None}
+    query = sa.select(secrets.c.name)
+    kept = set(database.read(lambda c: c.execute(query).scalars().all()).result())
+    assert "large" not in told
+    assert kept == told
+    # With room again, it goes on.
+    database.write(lambda connection: pages(connection, 1_000_000)).result()
+    assert database.write(large).exception() is None
+    database.close()
+
+
+def test_while_another_process_holds_the_database_writers_wait_and_then_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limner.requests.database.BUSY_TIMEOUT", 100)
+    path = tmp_path / "ledger.db"
+    with Ledger(f"sqlite:///{path}") as ledger:
+        before = submit(ledger)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError, match="locked"):
+            submit(ledger)
+        # Readers are not held up.
+        assert ledger.get(before.id).result() == before
+        other.execute("ROLLBACK")
+        other.close()
+        after = submit(ledger)
+        assert [r.id for r in ledger.claim("w", [ENDPOINT], 9).result()] == [before.id, after.id]
+
+
+def test_closing_finishes_what_was_asked_and_refuses_what_comes_later(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    ledger = Ledger(url)
+    asked = [ledger.submit(Submission(ENDPOINT, {})) for _ in range(200)]
+    ledger.close()
+    assert all(future.done() for future in asked)
+    # Nobody is left waiting for ever.
+    with pytest.raises(Closed):
+        ledger.submit(Submission(ENDPOINT, {})).result(timeout=10)
+    with Ledger(url) as again:
+        assert again.waiting(ENDPOINT).result() == 200
+
+
+def test_a_clock_that_is_set_back_keeps_no_dead_workers_request(
+    ledger: Ledger, clock: Clock
+) -> None:
+    for _ in range(2):
+        submit(ledger)
+    dead, alive = claim(ledger), claim(ledger)
+    clock.now -= 3600
+    assert ledger.reap().result().requeued == ()
+    for _ in range(3):
+        clock.now += 5
+        assert ledger.heartbeat([(alive.id, alive.attempt)]).result() == {alive.id: Standing.ON}
+    # 15 s later, not an hour.
+    assert ledger.reap().result().requeued == (dead.id,)
+    assert ledger.finish(alive.id, alive.attempt, Outcome(200, {})).result()
+    found = ledger.get(alive.id).result()
+    assert found is not None
+    assert found.inference_time == 0  # rather than minus an hour
+
+
 def test_a_newer_schema_is_not_opened(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     database = Database(url)
@@ -221,6 +309,17 @@ def test_a_late_worker_cannot_end_or_keep_what_another_has(ledger: Ledger, clock
     assert ledger.finish(current.id, current.attempt, Outcome(200, {})).result() is True
 
 
+def test_a_cancelled_request_that_is_given_back_ends(ledger: Ledger) -> None:
+    submit(ledger)
+    request = claim(ledger)
+    ledger.cancel(request.id).result()
+    assert ledger.release(request.id, request.attempt).result() is True
+    ended = ledger.get(request.id).result()
+    assert ended is not None
+    assert ended.outcome is not None
+    assert (ended.status, ended.outcome.http_status) == (Status.DONE, 499)
+
+
 def test_after_ten_lost_workers_it_fails(ledger: Ledger, clock: Clock) -> None:
     request = submit(ledger)
     for _ in range(10):
@@ -297,6 +396,18 @@ def test_a_delivery_is_taken_by_one_and_again_when_its_taker_is_silent(
     assert ledger.due(limit=5, lease=30).result() == []
     assert ledger.redeliver(third.request_id).result() == 1
     assert len(ledger.due(limit=5, lease=30).result()) == 1
+
+
+def test_a_late_failure_does_not_undo_a_delivery(ledger: Ledger, clock: Clock) -> None:
+    """Two servers: the first was silent for longer than its lease, the second delivered."""
+    draw(ledger, webhook_url=HOOK)
+    (late,) = ledger.due(limit=1, lease=30).result()
+    clock.now += 31
+    (current,) = ledger.due(limit=1, lease=30).result()
+    ledger.delivered(current.id, 200).result()
+    ledger.failed(late.id, None, "took longer", pause=1).result()
+    clock.now += 60
+    assert ledger.due(limit=1, lease=30).result() == []
 
 
 def test_the_bell_wakes_another_process(tmp_path: Path) -> None:

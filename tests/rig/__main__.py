@@ -1,7 +1,6 @@
-"""``python -m tests.rig serve PORT [CERT KEY] | work``: Limner with the metronome as well."""
+"""``python -m tests.rig serve PORT [--tls] | work``: Limner with the metronome as well."""
 
 import sys
-from pathlib import Path
 
 from limner.cli.serve import Listen, serve
 from limner.cli.work import work
@@ -11,9 +10,8 @@ from tests.rig.metronome import METRONOME
 RIG = (*ENDPOINTS, METRONOME)
 
 if sys.argv[1] == "serve":
-    tls = [Path(name) for name in sys.argv[3:5]]
     serve(
-        Listen("127.0.0.1", int(sys.argv[2]), *tls),
+        Listen("127.0.0.1", int(sys.argv[2]), tls="--tls" in sys.argv),
         with_workers=True,
         endpoints=RIG,
         worker_command=(sys.executable, "-m", "tests.rig", "work"),

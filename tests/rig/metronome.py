@@ -5,6 +5,8 @@ A stand-in for an engine, named as one: it lets a test stop, kill and cancel at 
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -50,6 +52,8 @@ class Metronome:
                     journal.write(f"{number}\n")
             yield Step(f"step {number + 1} of {input.steps}", (number + 1) / input.steps)
             time.sleep(input.pause)
+        if input.ending == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
         if input.ending == "badly":
             raise RuntimeError("the prompt was: a secret")
         if input.ending == "no face":

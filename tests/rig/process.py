@@ -36,9 +36,12 @@ class Server:
         self,
         home: Path,
         env: Mapping[str, str] | None = None,
-        tls: tuple[Path, Path] | None = None,
+        tls: bool = False,
         port: int = 0,
     ) -> None:
+        # One client, because making one reads every certificate there is; no line is kept, because
+        # servers here come and go on the same port.
+        self._client = httpx2.Client(timeout=60, limits=httpx2.Limits(max_keepalive_connections=0))
         self.home = home
         self.log = home / "server.log"
         home.mkdir(parents=True, exist_ok=True)
@@ -52,7 +55,7 @@ class Server:
             "LIMNER_ALLOW_PRIVATE_URLS": "1",
             **(env or {}),
         }
-        arguments = ["serve", str(port), *map(str, tls or ())]
+        arguments = ["serve", str(port), *(["--tls"] if tls else [])]
         self._said_before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -62,9 +65,10 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        self.base = eventually(self._address)
-        if tls is None:
-            eventually(lambda: self.get("/health").status_code == 200)
+        # With TLS the port takes plain HTTP too, and what only talks to it can use that.
+        self.base = eventually(self._address).replace("https://", "http://")
+        self.authority = home / "tls" / "ca.pem"
+        eventually(lambda: self.get("/health").status_code == 200)
 
     def _address(self) -> str | None:
         if self.process.poll() is not None:
@@ -89,7 +93,7 @@ class Server:
     def call(self, method: str, path: str, **options: object) -> httpx2.Response:
         """Any call; a server that is not up yet answers 503."""
         try:
-            return httpx2.request(method, self.base + path, timeout=60, **options)  # pyright: ignore
+            return self._client.request(method, self.base + path, **options)  # pyright: ignore
         except httpx2.ConnectError:
             return httpx2.Response(503)
 

@@ -182,6 +182,8 @@ def test_a_body_over_the_limit_is_413(tmp_path_factory: pytest.TempPathFactory) 
         ("x-fal-object-lifecycle-preference", '{"expiration_duration_seconds": NaN}'),
         ("x-fal-object-lifecycle-preference", '{"expiration_duration_seconds": "1"}'),
         ("x-fal-object-lifecycle", '{"expiration_duration_seconds": -1}'),
+        ("x-fal-object-lifecycle", '{"expiration_duration_seconds": 1e400}'),
+        ("x-fal-object-lifecycle", '{"expiration_duration_seconds": ' + "9" * 400 + "}"),
     ],
 )
 def test_a_header_that_cannot_be_understood_is_a_bad_request(
@@ -216,7 +218,7 @@ def test_a_query_that_cannot_be_understood_is_a_bad_request(server: Server, quer
     assert (refused.status_code, refused.json()["error_type"]) == (400, "bad_request")
 
 
-@pytest.mark.parametrize("seconds", ["1e400", "1e300", "9" * 400, "3600.5"])
+@pytest.mark.parametrize("seconds", ["1e300", "3600.5"])
 def test_a_very_long_life_is_a_long_life(server: Server, seconds: str) -> None:
     path = "/queue.fal.run/limner/metronome"
     wish = f'{{"expiration_duration_seconds": {seconds}}}'
@@ -238,3 +240,15 @@ def test_a_range_that_is_none_is_ignored(server: Server, wanted: str) -> None:
     path = "/v3.fal.media/files/" + put.json()["access_url"].rpartition("/")[2]
     answer = server.get(path, headers={"range": wanted.encode("latin-1")})
     assert (answer.status_code, answer.content) == (200, b"abc")
+
+
+@pytest.mark.parametrize("value", ["1e999", "9" * 400, '"\\u0000"', "{}", "[[[]]]"])
+def test_odd_values_pass_through_the_queue_to_their_refusal(server: Server, value: str) -> None:
+    # docs/decisions/0001; the ledger keeps the input beside its refusal.
+    path = "/queue.fal.run/fal-ai/face-to-sticker"
+    submitted = server.post(path, content=f'{{{WHOLE}, "guidance_scale": {value}}}')
+    assert submitted.status_code == 200
+    result = server.get(f"{path}/requests/{submitted.json()['request_id']}")
+    assert result.status_code == 422
+    (entry,) = result.json()["detail"]
+    assert entry["loc"] == ["body", "guidance_scale"]

@@ -21,7 +21,7 @@ from limner.errors import (
     InputProblem,
     UnsupportedImageFormat,
 )
-from limner.stages.picture import open_picture
+from limner.stages.picture import MOST_SCANS, open_picture
 
 FACES = Path(__file__).parents[1] / "faces"
 
@@ -63,6 +63,11 @@ PHOTOS = {  # name: (height, width, transparent somewhere)
     "07_biden_small_face.jpg": (1100, 484, False),
     "08_two_people.jpg": (470, 800, False),
     "11_vermeer_painting_threequarter.jpg": (512, 512, False),
+    "13_ai_woman_extreme_closeup.jpg": (424, 424, False),
+    "14_ai_woman_redhead.jpg": (480, 480, False),
+    "15_ai_girl_halfbody.jpg": (420, 420, False),
+    "16_ai_fantasy_drawing.jpg": (480, 480, False),
+    "17_statue_profile.jpg": (420, 419, False),
     "21_noface_rocket.jpg": (427, 640, False),
     "23_exif_orientation6.jpg": (640, 512, False),
     "24_gray_L_mode.png": (192, 192, False),
@@ -293,6 +298,30 @@ def test_a_truncated_file(form: str) -> None:
     whole = encoded(Image.fromarray(noise), form)
     with pytest.raises(ImageLoadError):
         open_picture(whole[: len(whole) // 2])
+
+
+def with_scans(number: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated."""
+    whole = encoded(corners(), "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xda")
+    return whole[:-2] + whole[last:-2] * (number - whole.count(b"\xff\xda")) + b"\xff\xd9"
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    assert open_picture(with_scans(MOST_SCANS)).rgb.shape == (24, 40, 3)
+    with pytest.raises(ImageLoadError, match="scans"):
+        open_picture(with_scans(MOST_SCANS + 1))
+    # What a phone appends to its photo is no part of it.
+    film = b"\xff\xda" * 1000
+    assert open_picture(with_scans(10) + film).rgb.shape == (24, 40, 3)
+
+
+def test_a_jpeg_of_countless_segments_is_refused() -> None:
+    whole = encoded(corners(), "JPEG")
+    comment = b"\xff\xfe\x00\x02"
+    assert open_picture(whole[:2] + comment * 1000 + whole[2:]).rgb.shape == (24, 40, 3)
+    with pytest.raises(ImageLoadError):
+        open_picture(whole[:2] + comment * 20_000 + whole[2:])
 
 
 SEEDS = [encoded(corners(), form) for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")]

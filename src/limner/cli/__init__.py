@@ -29,6 +29,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     worker: Annotated[bool, typer.Option(help="Keep worker processes beside the server.")] = True,
+    tls: Annotated[
+        bool,
+        typer.Option(
+            help="Make a certificate for fal's names; TLS, HTTPS_PROXY and plain HTTP on one port."
+        ),
+    ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
 ) -> None:
@@ -36,7 +42,11 @@ def serve(
     from limner.cli.serve import Listen
     from limner.cli.serve import serve as run
 
-    run(Listen(host, port, tls_cert, tls_key), with_workers=worker)
+    if tls and (tls_cert or tls_key):
+        raise typer.BadParameter("--tls makes its own certificate; leave out --tls-cert, --tls-key")
+    if bool(tls_cert) != bool(tls_key):
+        raise typer.BadParameter("--tls-cert and --tls-key belong together")
+    run(Listen(host, port, tls_cert, tls_key, tls), with_workers=worker)
 
 
 @app.command()
@@ -101,6 +111,23 @@ def models_verify() -> None:
     from limner.cli.weights import verify
 
     verify()
+
+
+@app.command()
+def connect(
+    program: Annotated[str, typer.Argument(help="python, node, browser or curl.")],
+    url: Annotated[
+        str | None, typer.Option(help="The server's address, when it is not the usual one.")
+    ] = None,
+    check: Annotated[bool, typer.Option(help="Try the lines through the real client.")] = False,
+) -> None:
+    """Print the lines that lead a program from fal to this server."""
+    from limner.cli.connect import Program
+    from limner.cli.connect import connect as run
+
+    if program not in list(Program):
+        raise typer.BadParameter(f"There are {', '.join(Program)}, but no {program}")
+    run(Program(program), url, check=check)
 
 
 @keys.command("create")

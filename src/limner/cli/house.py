@@ -67,6 +67,11 @@ def input_limits(settings: Settings) -> Limits:
     )
 
 
+def tls_folder(settings: Settings) -> Path:
+    """Where our own certificate authority lies."""
+    return open_home(settings) / "tls"
+
+
 def set_up_logging(settings: Settings) -> None:
     """One line per event on standard error; nothing a caller said is ever in it."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -81,3 +86,12 @@ def set_up_logging(settings: Settings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
+    logging.getLogger("uvicorn.error").addFilter(is_no_traceback_of_a_call)
+
+
+def is_no_traceback_of_a_call(record: logging.LogRecord) -> bool:
+    """Keeps uvicorn from logging what a call failed with: its text may hold what a caller said.
+
+    The server's own line has told where it failed (``limner.server.problems``).
+    """
+    return not record.getMessage().startswith("Exception in ASGI application")

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http import h11_impl
 
-from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
+from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder, workshop
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.server.app import ServerParts, create_app
+from limner.server.certificates import Credentials, credentials, server_context
+from limner.server.front import FrontServer
 from limner.server.storage import StorageLimits
 from limner.settings import Settings
 from limner.stages.fetch import Door
@@ -24,6 +30,9 @@ from limner.worker.supervisor import Supervisor
 
 #: What the supervisor runs; it holds the other end of its standard input.
 WORKER_COMMAND = (sys.executable, "-m", "limner", "work", "--until-eof")
+
+#: Hosts that mean "on every address of this machine"; no certificate can name them.
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,8 @@ class Listen:
     port: int
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    #: Make a certificate for fal's names and take TLS, CONNECT and plain HTTP on the one port.
+    tls: bool = False
 
 
 def is_loopback(host: str) -> bool:
@@ -101,32 +112,76 @@ def serve(
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
             )
         )
+        name_client_closed_request()
+        outlive_signals()
         sock = bind(listen)
+        server = web_server(app, listen, settings)
         announce(listen, sock, settings, endpoints)
         supervisor.start()
         try:
-            uvicorn.Server(
-                uvicorn.Config(
-                    app,
-                    access_log=False,  # a query may hold a token or a webhook's address
-                    log_level="warning",
-                    ssl_certfile=listen.tls_cert,
-                    ssl_keyfile=listen.tls_key,
-                    timeout_graceful_shutdown=5,
-                )
-            ).run(sockets=[sock])
+            server.run(sockets=[sock])
         finally:
             supervisor.stop()
             sock.close()
+
+
+def outlive_signals() -> None:
+    """Let SIGTERM and SIGINT end the web server only, so that the workers are waited for.
+
+    uvicorn raises the signal once more when it has stopped; by its default that would end this
+    process there, with requests still held by workers that nobody waits for.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
+
+
+def name_client_closed_request() -> None:
+    """Give 499, which no standard names, a reason phrase.
+
+    fal's JavaScript client shows the phrase as the error's message (wire.md 3.4), and ASGI has no
+    word for it, so it is entered where uvicorn looks phrases up.
+    """
+    h11_impl.STATUS_PHRASES[499] = b"Client Closed Request"
+
+
+def web_server(app: FastAPI, listen: Listen, settings: Settings) -> uvicorn.Server:
+    """The web server for ``app``: uvicorn, behind a Front when TLS is ours to make."""
+    config = uvicorn.Config(
+        app,
+        access_log=False,  # a query may hold a token or a webhook's address
+        log_level="warning",
+        http="h11",  # whose phrases we know, whatever else is installed
+        ssl_certfile=listen.tls_cert,
+        ssl_keyfile=listen.tls_key,
+        timeout_graceful_shutdown=5,
+        ws_max_size=settings.max_body_bytes,
+    )
+    if not listen.tls:
+        return uvicorn.Server(config)
+    made = own_credentials(listen.host, settings)
+    return FrontServer(config, server_context(made.chain, made.key))
+
+
+def own_credentials(host: str, settings: Settings) -> Credentials:
+    """Our own authority's files, for fal's names, ``host`` and the public address."""
+    names = [host, urlsplit(settings.public_url).hostname or ""]
+    if host in EVERY_ADDRESS:
+        names[0] = socket.gethostname()
+    return credentials(tls_folder(settings), [name for name in names if name])
 
 
 def announce(
     listen: Listen, sock: socket.socket, settings: Settings, endpoints: Sequence[Endpoint]
 ) -> None:
     """Say where we are and what draws."""
-    scheme = "https" if listen.tls_cert else "http"
+    scheme = "https" if listen.tls_cert or listen.tls else "http"
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     typer.echo(f"Limner listens on {scheme}://{host}:{sock.getsockname()[1]}", err=True)
+    if listen.tls:
+        folder = tls_folder(settings)
+        typer.echo("  plain HTTP and HTTPS_PROXY come in by the same port", err=True)
+        typer.echo(f"  trust {folder / 'ca.pem'}", err=True)
+        typer.echo(f"  (with the system's own: {folder / 'ca-bundle.pem'})", err=True)
     for endpoint in endpoints:
         choice = choose(endpoint, settings.engine, workshop(settings))
         typer.echo(f"  {endpoint.id}: {choice.name} engine ({choice.why})", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -43,7 +44,16 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
             signal.signal(number, lambda _number, _frame: worker.stop())
         if until_eof:
             # The server holds the other end: when it dies, however it dies, so do we.
-            threading.Thread(
-                target=lambda: (sys.stdin.buffer.read(), worker.stop()), daemon=True
-            ).start()
+            threading.Thread(target=_stop_at_eof, args=(worker,), daemon=True).start()
         worker.run()
+
+
+def _stop_at_eof(worker: Worker) -> None:
+    """Stop the worker when standard input ends.
+
+    Read below Python's buffer, whose lock a thread still waiting for it would hold when the process
+    ends: the interpreter takes that for a fatal error.
+    """
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    worker.stop()

@@ -7,12 +7,14 @@ appears by one rename of its folder. Knows the contract; knows no HTTP.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from limner.files.store import MOST_PARTS, NAME, Description, StoredFile
@@ -41,7 +43,7 @@ class DiskStore:
         """See FileStore. A name that is kept already stays as it is."""
         place = self._place(name)
         scratch = self._unfinished / f"{name}-{os.urandom(6).hex()}"
-        scratch.mkdir()
+        scratch.mkdir(mode=0o700)
         try:
             size, sha256 = _write(scratch / CONTENT, content)
             stored = StoredFile(
@@ -50,12 +52,18 @@ class DiskStore:
             about = json.dumps(dataclasses.asdict(stored)).encode()
             _write(scratch / ABOUT, [about])
             place.parent.mkdir(mode=0o700, exist_ok=True)
-            try:
-                scratch.rename(place)
-            except OSError:
-                return self._read_about(place) or stored
-            _sync_folder(place.parent)
-            return stored
+            while True:
+                try:
+                    scratch.rename(place)
+                except OSError as taken:
+                    if taken.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                        raise
+                    if (kept := self.find(name)) is not None:
+                        return kept
+                    self._remove(place)  # expired, and not yet swept
+                else:
+                    _sync_folder(place.parent)
+                    return stored
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -97,8 +105,9 @@ class DiskStore:
                 gone += self._remove(about.parent)
         for folder in (self._unfinished, self._parts):
             for old in folder.iterdir():
-                if old.stat().st_mtime < now - PARTS_LIFE:
-                    shutil.rmtree(old, ignore_errors=True)
+                with suppress(FileNotFoundError):  # finished since
+                    if old.stat().st_mtime < now - PARTS_LIFE:
+                        shutil.rmtree(old, ignore_errors=True)
         return gone
 
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
@@ -122,8 +131,11 @@ class DiskStore:
             return already
         parts = [self._parts / name / str(number) for number in sorted(set(numbers))]
         if not NAME.fullmatch(name) or not parts or not all(part.exists() for part in parts):
-            return None
-        stored = self.save(name, (chunk for part in parts for chunk in _chunks(part)), said)
+            return self.find(name)  # unless another call has just joined them
+        try:
+            stored = self.save(name, (chunk for part in parts for chunk in _chunks(part)), said)
+        except FileNotFoundError:
+            return self.find(name)  # another call joined them first
         shutil.rmtree(self._parts / name, ignore_errors=True)
         return stored
 

@@ -21,11 +21,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
-from limner.errors import OurFault
+from limner.errors import OurFault, whereabouts
 from limner.requests.tables import SCHEMA_VERSION, metadata, schema
+
+log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 Operation = Callable[[sa.Connection], Result]
@@ -38,6 +42,10 @@ LANES = 8
 
 #: Milliseconds SQLite waits for another process's transaction.
 BUSY_TIMEOUT = 30_000
+
+
+class Closed(OurFault):
+    """The database was closed before it could be asked."""
 
 
 class SchemaTooNew(OurFault):
@@ -59,15 +67,24 @@ class _Lane:
         self._engine = engine
         self._at_once = at_once
         self._tasks: queue.SimpleQueue[_Task[Any] | None] = queue.SimpleQueue()
+        #: Guards that nothing is put behind the end, where nobody would ever take it up.
+        self._closing = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, task: _Task[Any]) -> None:
-        self._tasks.put(task)
+        with self._closing:
+            if not self._closed:
+                self._tasks.put(task)
+                return
+        task.future.set_exception(Closed("the database is closed"))
 
     def close(self) -> None:
         """Finish what was asked, then stop."""
-        self._tasks.put(None)
+        with self._closing:
+            self._closed = True
+            self._tasks.put(None)
         self._thread.join()
 
     def _run(self) -> None:
@@ -95,7 +112,9 @@ class _Lane:
                         with nullcontext() if alone else connection.begin_nested():
                             done.append((task, task.operation(connection)))
                     except Exception as fault:
-                        if alone:
+                        # A full disk or a broken one makes SQLite undo the whole transaction,
+                        # without a word to those whose part of it had succeeded.
+                        if alone or isinstance(fault, OperationalError):
                             raise
                         task.future.set_exception(fault)
         except Exception as fault:  # noqa: BLE001 - told to everyone who waits for it
@@ -105,7 +124,10 @@ class _Lane:
             return
         for task, result in done:
             if task.committed is not None:
-                task.committed(result)
+                try:
+                    task.committed(result)
+                except Exception as fault:  # noqa: BLE001 - it is durable; only the bell is silent
+                    log.error("bell_failed", fault=whereabouts(fault))
             task.future.set_result(result)
 
 

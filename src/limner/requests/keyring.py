@@ -66,6 +66,16 @@ def any_keys(connection: sa.Connection) -> bool:
     return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None
 
 
+def is_good_key(connection: sa.Connection, key_id: str) -> bool:
+    """May this key's tokens still be used? The empty id is good as long as no key was made."""
+    if not key_id:
+        return not any_keys(connection)
+    found = connection.execute(
+        sa.select(keys.c.id).where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+    )
+    return found.first() is not None
+
+
 def secret(connection: sa.Connection, name: str, size: int) -> bytes:
     """The server's secret of that name, made of ``size`` random bytes when first asked for."""
     query = sa.select(secrets.c.value).where(secrets.c.name == name)

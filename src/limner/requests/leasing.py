@@ -134,18 +134,27 @@ def finish(
     return bool(end(connection, _held(request_id, attempt), outcome, now, rules))
 
 
-def release(connection: sa.Connection, request_id: str, attempt: int) -> bool:
-    """Put a request back where it stood in the queue; no loss is counted."""
+def release(
+    connection: sa.Connection, request_id: str, attempt: int, now: float, rules: Rules
+) -> bool:
+    """Put a request back where it stood in the queue, no loss counted; one cancelled since ends."""
+    held = _held(request_id, attempt)
+    if end(connection, [*held, COLUMNS.cancel_requested], CANCELLED, now, rules):
+        return True
     released = connection.execute(
-        requests.update()
-        .where(*_held(request_id, attempt))
-        .values(status="queued", lease_until=None, worker=None)
+        requests.update().where(*held).values(status="queued", lease_until=None, worker=None)
     )
     return released.rowcount == 1
 
 
 def reap(connection: sa.Connection, now: float, rules: Rules) -> Reaped:
     """Deal with lost workers and with requests that were not started in time."""
+    # A clock that was set back would let a dead worker's lease last as long as the jump was.
+    connection.execute(
+        requests.update()
+        .where(COLUMNS.status == "running", COLUMNS.lease_until > now + 2 * rules.lease)
+        .values(lease_until=now + rules.lease)
+    )
     late = [COLUMNS.status == "queued", COLUMNS.start_by <= now]
     lost = [COLUMNS.status == "running", COLUMNS.lease_until < now]
     hopeless = sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_ATTEMPTS)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -43,7 +44,7 @@ class Ledger:
         self._database = Database(url)
         self._bell = Bell(bell_folder(url))
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -152,10 +153,12 @@ class Ledger:
         )
 
     def release(self, request_id: str, attempt: int) -> Future[bool]:
-        """Put a request back where it stood in the queue."""
+        """Put a request back where it stood in the queue; one that was cancelled ends instead."""
         return self._database.write(
-            lambda connection: leasing.release(connection, request_id, attempt),
-            lambda _: self._bell.ring(["queued"]),
+            lambda connection: leasing.release(
+                connection, request_id, attempt, self._clock(), self._rules
+            ),
+            lambda _: self._bell.ring(["queued", *_done(request_id)]),
         )
 
     # What time asks
@@ -234,6 +237,10 @@ class Ledger:
         return self._database.write(
             lambda connection: keyring.revoke_key(connection, key_id, self._clock())
         )
+
+    def is_good_key(self, key_id: str) -> Future[bool]:
+        """May tokens that this key made still be used?"""
+        return self._database.read(lambda connection: keyring.is_good_key(connection, key_id))
 
     def any_keys(self) -> Future[bool]:
         """Was a key ever made?"""

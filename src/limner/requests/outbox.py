@@ -109,10 +109,13 @@ def failed(
     error: str,
     retry_at: float | None,
 ) -> None:
-    """It did not arrive; try again at ``retry_at``, or never."""
+    """It did not arrive; try again at ``retry_at``, or never.
+
+    Unless it did since: whoever was silent for longer than its lease says so too late.
+    """
     connection.execute(
         webhooks.update()
-        .where(webhooks.c.id == delivery_id)
+        .where(webhooks.c.id == delivery_id, webhooks.c.delivered_at.is_(None))
         .values(due_at=retry_at, last_status=status, last_error=error)
     )
 

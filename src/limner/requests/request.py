@@ -119,7 +119,8 @@ class Request:
         """Seconds between the last claim and the outcome; None while there is none."""
         if self.started_at is None or self.finished_at is None:
             return None
-        return self.finished_at - self.started_at
+        # The clock may have been set back in between.
+        return max(0.0, self.finished_at - self.started_at)
 
 
 def new_id() -> str:

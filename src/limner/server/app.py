@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -22,16 +23,16 @@ from limner.server.intake import Intake
 from limner.server.keys import Gate
 from limner.server.openapi import documents_router
 from limner.server.queue import Queue, queue_router
+from limner.server.realtime import Realtime, realtime_router
 from limner.server.run import Run, run_router
 from limner.server.signing import Signer, jwks_router
-from limner.server.storage import StorageLimits, UploadAccess, storage_router
+from limner.server.storage import Storage, StorageLimits, storage_router
 from limner.server.sweep import sweep_forever
+from limner.server.tickets import UploadAccess
 from limner.server.tokens import tokens_router
+from limner.server.visitors import LOCAL_ORIGINS
 from limner.server.watch import Watch
 from limner.server.webhooks import Post, Webhooks
-
-#: Pages of this very machine; with no key needed, no other site may use a visitor's Limner.
-LOCAL_ORIGINS = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ def create_app(parts: ServerParts) -> FastAPI:
     signer = Signer(parts.ledger.secret("webhook signing key").result())
     token_key = parts.ledger.secret("token key").result()
     upload_key = parts.ledger.secret("upload key").result()
-    gate = Gate(parts.ledger, token_key, open_without_keys=parts.open_without_keys)
+    gate = Gate(
+        parts.ledger,
+        token_key,
+        open_without_keys=parts.open_without_keys,
+        public_host=urlsplit(parts.public_url).hostname or "",
+    )
     intake = Intake(
         parts.ledger,
         parts.endpoints,
@@ -99,17 +105,16 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(documents_router(parts.endpoints, strict=parts.strict))
-    access = UploadAccess(upload_key, required=not parts.open_without_keys)
+    storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
 
     async def keyed(request: Request) -> None:
         # Files themselves are public by their unguessable names; making them is not.
         if request.scope["path"].startswith("/@rest/"):
             await gate.caller(request)
 
-    app.include_router(
-        storage_router(parts.files, access, parts.storage), dependencies=[Depends(keyed)]
-    )
+    app.include_router(storage_router(storage), dependencies=[Depends(keyed)])
     app.include_router(queue_router(Queue(intake, watch)))
+    app.include_router(realtime_router(Realtime(intake, watch)))
     app.include_router(run_router(Run(intake, watch)))
     return app
 

@@ -14,7 +14,7 @@ from fastapi.responses import Response, StreamingResponse
 from limner.errors import Refused
 from limner.files.store import FileStore, StoredFile
 
-#: Longer numbers are no file's; such a header is ignored, as RFC 9110 allows.
+#: One range; several, or a position beyond any file, are answered with the whole.
 RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 #: Types a browser may show by itself; everything else is handed over as a download.
@@ -34,11 +34,12 @@ def file_response(request: Request, files: FileStore, stored: StoredFile) -> Res
         "content-disposition": "inline" if SHOWN.match(stored.content_type) else "attachment",
         "cache-control": _freshness(stored),
     }
-    if etag in request.headers.get("if-none-match", ""):
+    known = request.headers.get("if-none-match", "")
+    if etag in known or known.strip() == "*":
         return Response(status_code=304, headers=headers)
     start, stop, status = 0, stored.size, 200
-    wanted = RANGE.fullmatch(request.headers.get("range", ""))
-    if wanted and request.headers.get("if-range", etag) == etag and any(wanted.groups()):
+    wanted = _wanted(request, etag)
+    if wanted is not None:
         start, stop = _bounds(wanted, stored.size)
         status = 206
         headers["content-range"] = f"bytes {start}-{stop - 1}/{stored.size}"
@@ -48,6 +49,17 @@ def file_response(request: Request, files: FileStore, stored: StoredFile) -> Res
     return StreamingResponse(
         files.stream(stored.name, start, stop), status_code=status, headers=headers
     )
+
+
+def _wanted(request: Request, etag: str) -> re.Match[str] | None:
+    """The range asked for, if it may be: by GET, understood, and of the file that is here."""
+    wanted = RANGE.fullmatch(request.headers.get("range", ""))
+    if request.method != "GET" or wanted is None or not any(wanted.groups()):
+        return None
+    first, last = wanted.groups()
+    if first and last and int(last) < int(first):
+        return None  # not a range at all (RFC 9110, 14.1.1)
+    return wanted if request.headers.get("if-range", etag) == etag else None
 
 
 def _bounds(wanted: re.Match[str], size: int) -> tuple[int, int]:

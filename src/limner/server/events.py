@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi.responses import StreamingResponse
@@ -16,8 +16,12 @@ from fastapi.responses import StreamingResponse
 PING_EVERY = 15
 
 
-def event_stream(events: AsyncIterator[Any], request_id: str) -> StreamingResponse:
-    """``events`` (JSON values) as a response that ends when they end."""
+#: What the pump says last.
+END = object()
+
+
+def event_stream(events: AsyncGenerator[Any], request_id: str) -> StreamingResponse:
+    """``events`` (JSON values) as a response; they are closed when nobody listens any more."""
     return StreamingResponse(
         _frames(events),
         media_type="text/event-stream",
@@ -25,24 +29,34 @@ def event_stream(events: AsyncIterator[Any], request_id: str) -> StreamingRespon
     )
 
 
-async def _frames(events: AsyncIterator[Any]) -> AsyncIterator[str]:
-    upcoming = asyncio.ensure_future(_next(events))
+async def _frames(events: AsyncGenerator[Any]) -> AsyncGenerator[str]:
+    ready: asyncio.Queue[Any] = asyncio.Queue()
+    pump = asyncio.create_task(_pump(events, ready))
+    pump.add_done_callback(lambda _: ready.put_nowait(END))
     try:
         while True:
-            done, _ = await asyncio.wait({upcoming}, timeout=PING_EVERY)
-            if not done:
+            try:
+                async with asyncio.timeout(PING_EVERY):
+                    event = await ready.get()
+            except TimeoutError:
                 yield ": ping\n\n"
                 continue
-            try:
-                event = upcoming.result()
-            except StopAsyncIteration:
+            if event is END:
+                pump.result()
                 return
             yield f"data: {json.dumps(event, separators=(',', ':'))}\n\n"
-            upcoming = asyncio.ensure_future(_next(events))
     finally:
-        upcoming.cancel()
+        pump.cancel()
 
 
-async def _next(events: AsyncIterator[Any]) -> Any:
-    """``anext`` as a coroutine, which a task needs."""
-    return await anext(events)
+async def _pump(events: AsyncGenerator[Any], ready: asyncio.Queue[Any]) -> None:
+    """Move events to ``ready``; a task of its own, so that they may end in peace.
+
+    Whoever hangs up cancels the task that sends, again and again until it is gone; what the events
+    have to do at their end (a run is cancelled) must not be cancelled with it.
+    """
+    try:
+        async for event in events:
+            ready.put_nowait(event)
+    finally:
+        await events.aclose()

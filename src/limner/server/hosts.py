@@ -4,7 +4,7 @@
 2. By path prefix: ``http://here/queue.fal.run/fal-ai/…``.
 3. By proxy: ``/api/fal/proxy`` with the real address in ``x-fal-target-url``.
 
-Every road ends at an internal path ``/@{part}/…`` (part: run, queue, rest, media, site); a plain
+Every road ends at an internal path ``/@{part}/…`` (the parts are the values of ``PARTS``); a plain
 ``/{owner}/{alias}`` on our own name is a run. Nothing is ever forwarded to the real fal.
 The :class:`Address` of the caller's road goes along, so that URLs in answers lead back by it.
 
@@ -13,6 +13,7 @@ Knows URLs; knows no endpoint, request or key.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -28,6 +29,7 @@ PARTS = {
     "queue.falrun.com": "queue",
     "rest.fal.ai": "rest",
     "rest.alpha.fal.ai": "rest",
+    "ws.fal.run": "ws",
     "v3.fal.media": "media",
     "v3b.fal.media": "media",
     "fal.media": "media",
@@ -44,6 +46,9 @@ CANONICAL = {
 }
 
 PROXY_PATH = "/api/fal/proxy"
+
+#: What a Host header may look like (RFC 9110, 7.2): it goes into every URL that is answered.
+HOST = re.compile(r"([A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 #: First path segments that are our own and no endpoint's owner.
 OWN = frozenset({"", "health", "ready", "api"})
@@ -63,7 +68,7 @@ class Address:
 def address_of(scheme: str, host: str, *, by_name: bool) -> Address:
     """The bases for a caller who came to ``host`` (with port), by fal's names or by prefixes."""
     if by_name:
-        port = urlsplit(f"//{host}").port
+        port = host.partition(":")[2]
         suffix = f":{port}" if port else ""
         bases = {part: f"{scheme}://{name}{suffix}" for part, name in CANONICAL.items()}
     else:
@@ -90,7 +95,11 @@ class Hosts:
             return
         headers = Headers(scope=scope)
         path = scope["path"]
-        if path.rstrip("/") == PROXY_PATH and scope["method"] != "OPTIONS":
+        if not HOST.fullmatch(headers.get("host", "")):
+            refusal = JSONResponse({"detail": "The Host header cannot be read"}, 400)
+            await refusal(scope, receive, send)
+            return
+        if path.rstrip("/") == PROXY_PATH and scope.get("method", "OPTIONS") != "OPTIONS":
             refusal = self._by_proxy(scope, headers)
             if refusal is not None:
                 await refusal(scope, receive, send)
@@ -131,7 +140,10 @@ class Hosts:
             return JSONResponse("Method not allowed", 405)
         if not target:
             return JSONResponse("Missing the x-fal-target-url header", 400)
-        url = urlsplit(target)
+        try:
+            url = urlsplit(target)
+        except ValueError:
+            url = urlsplit("")
         part = part_of(url.netloc)
         if url.scheme not in ("http", "https") or part is None:
             return JSONResponse("The x-fal-target-url header is not one of fal's addresses", 412)

@@ -15,16 +15,17 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from fastapi import Request as HttpRequest
+from starlette.requests import HTTPConnection
 
 from limner.endpoints.accept import accept
 from limner.endpoints.base import Endpoint
-from limner.errors import CallersFault, Refused
+from limner.errors import CallersFault, Refused, bad_request
 from limner.requests.ledger import Ledger
 from limner.requests.request import Outcome, Priority, Request, Submission
 from limner.server.body import read_json
 from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
-from limner.server.lifecycle import wanted_life
+from limner.server.lifetimes import PREFERENCE_HEADERS, wanted_life
 
 TRUE = frozenset({"1", "true", "yes"})
 
@@ -87,7 +88,13 @@ class Intake:
         Raises InvalidInput, Refused 404. fal never retries these, so neither do we.
         """
         caller = await self.gate.caller(call, app.endpoint.id)
-        raw = await self._raw_input(call)
+        return await self.take(call, app, caller, await self._raw_input(call))
+
+    async def take(self, call: HTTPConnection, app: App, caller: Caller, raw: Any) -> Request:
+        """Accept ``raw`` input that came over ``call``, for whoever waits there.
+
+        Raises InvalidInput, Refused 404.
+        """
         if app.path:
             raise Refused(404, f"Path /{app.path} not found")
         accept(app.endpoint.input, raw, strict=self._strict)
@@ -129,7 +136,7 @@ class Intake:
         return None
 
     def _submission(
-        self, call: HttpRequest, app: App, caller: Caller, raw: Any, *, no_retry: bool = False
+        self, call: HTTPConnection, app: App, caller: Caller, raw: Any, *, no_retry: bool = False
     ) -> Submission:
         headers = call.headers
         address: Address = call.state.address
@@ -147,18 +154,13 @@ class Intake:
             start_by=_start_by(headers.get("x-fal-request-timeout")),
             no_retry=no_retry or headers.get("x-fal-no-retry", "").lower() in TRUE,
             store_io=headers.get("x-fal-store-io", "1").lower() not in ("0", "false", "no"),
-            file_lifetime=wanted_life(
-                headers.get("x-fal-object-lifecycle-preference")
-                or headers.get("x-fal-object-lifecycle"),
-                "X-Fal-Object-Lifecycle-Preference",
-            ),
+            file_lifetime=wanted_life(headers, PREFERENCE_HEADERS),
             files_base=address.media,
-            idempotency_key=headers.get("idempotency-key"),
+            # One handshake carries many requests, so there it names none.
+            idempotency_key=headers.get("idempotency-key")
+            if call.scope["type"] == "http"
+            else None,
         )
-
-
-def _bad_request(detail: str) -> Refused:
-    return Refused(400, detail, error_type="bad_request")
 
 
 def _priority(value: str | None) -> Priority:
@@ -167,7 +169,7 @@ def _priority(value: str | None) -> Priority:
     try:
         return Priority(value.lower())
     except ValueError:
-        raise _bad_request("X-Fal-Queue-Priority must be normal or low") from None
+        raise bad_request("X-Fal-Queue-Priority must be normal or low") from None
 
 
 def _start_by(value: str | None) -> float | None:
@@ -179,7 +181,7 @@ def _start_by(value: str | None) -> float | None:
     except ValueError:
         seconds = math.nan
     if not (0 < seconds < math.inf):
-        raise _bad_request("X-Fal-Request-Timeout must be a number of seconds above 0")
+        raise bad_request("X-Fal-Request-Timeout must be a number of seconds above 0")
     return time.time() + seconds
 
 
@@ -187,18 +189,17 @@ def _webhook(value: str | None) -> str | None:
     if not value:
         return None
     try:
-        parts = urlsplit(value)
-        whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+        url = urlsplit(value)
     except ValueError:
-        whole = False
-    if not whole:
-        raise _bad_request("fal_webhook must be an absolute http or https URL")
+        url = None
+    if url is None or url.scheme not in ("http", "https") or not url.hostname:
+        raise bad_request("fal_webhook must be an absolute http or https URL")
     return value
 
 
 def _whole_number(value: str | None) -> int | None:
     if value is None:
         return None
-    if not (value.isascii() and value.isdecimal() and len(value) < 19):
-        raise _bad_request("fal_max_queue_length must be a whole number")
+    if not (value.isascii() and value.isdecimal() and len(value) < 10):
+        raise bad_request("fal_max_queue_length must be a whole number")
     return int(value)

@@ -12,10 +12,11 @@ import time
 from dataclasses import dataclass
 
 import jwt
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from limner.errors import Refused
 from limner.requests.ledger import Ledger
+from limner.server.visitors import is_near
 
 #: Longest life of a token in seconds; fal's clients ask for 120.
 MAX_TOKEN_LIFE = 3600
@@ -42,26 +43,45 @@ class Caller:
 class Gate:
     """Tells who a request comes from, or refuses it."""
 
-    def __init__(self, ledger: Ledger, token_key: bytes, *, open_without_keys: bool) -> None:
-        """``open_without_keys``: let everybody in as long as no key exists (loopback only)."""
+    def __init__(
+        self, ledger: Ledger, token_key: bytes, *, open_without_keys: bool, public_host: str = ""
+    ) -> None:
+        """``open_without_keys``: let everybody in as long as no key exists (loopback only).
+
+        ``public_host``: a name of ours besides this machine's own.
+        """
         self._ledger = ledger
         self._token_key = token_key
         self._open_without_keys = open_without_keys
+        self._public_host = public_host
 
-    async def caller(self, request: Request, app: str | None = None) -> Caller:
+    async def caller(self, request: HTTPConnection, app: str | None = None) -> Caller:
         """Who calls, and may they call ``app``? Raises Refused 401 or 403."""
         token = request.query_params.get("fal_jwt_token")
         if token is not None:
-            caller = self._read_token(token)
+            caller = await self._by_token(token)
         else:
-            caller = await self._by_key(request.headers.get("authorization", ""), app)
+            caller = await self._by_key(request, app)
         if app is not None and not caller.may_call(app):
             raise Refused(403, f'The token is not valid for application "{app}"')
         return caller
 
-    async def _by_key(self, authorization: str, app: str | None) -> Caller:
-        if self._open_without_keys and not await asyncio.wrap_future(self._ledger.any_keys()):
+    async def is_open(self, request: HTTPConnection) -> bool:
+        """May everybody here call? Raises Refused 403 to a page of another site."""
+        if not self._open_without_keys or await asyncio.wrap_future(self._ledger.any_keys()):
+            return False
+        if not is_near(request.headers, self._public_host):
+            raise Refused(
+                403,
+                "This server needs no key and so answers only to programs and pages of its own "
+                "machine. Make a key (limner keys create), or set LIMNER_PUBLIC_URL.",
+            )
+        return True
+
+    async def _by_key(self, request: HTTPConnection, app: str | None) -> Caller:
+        if await self.is_open(request):
             return Caller(key_id="", admin=True)
+        authorization = request.headers.get("authorization", "")
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() not in ("key", "bearer") or not credential:
             what = f'application "{app}"' if app else "this service"
@@ -85,7 +105,7 @@ class Gate:
         }
         return jwt.encode(claims, self._token_key, algorithm="HS256")
 
-    def _read_token(self, token: str) -> Caller:
+    async def _by_token(self, token: str) -> Caller:
         try:
             claims = jwt.decode(
                 token, self._token_key, algorithms=["HS256"], options={"require": ["exp"]}
@@ -94,4 +114,7 @@ class Gate:
             raise Refused(401, "The token has expired; ask for a new one") from None
         except jwt.InvalidTokenError:
             raise Refused(401, "Unauthorized") from None
+        # A token is worth what the key is worth that made it, and none was needed only once.
+        if not await asyncio.wrap_future(self._ledger.is_good_key(claims["key"])):
+            raise Refused(401, "The key that made this token was revoked")
         return Caller(key_id=claims["key"], admin=False, apps=frozenset(claims["apps"]))

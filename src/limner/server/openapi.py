@@ -45,13 +45,20 @@ QUEUE_STATUS: dict[str, Any] = {
 }
 
 
-def without_null(schema: Any) -> Any:
-    """OpenAPI 3.0 has no null type: an optional field is one that is not required."""
+def in_openapi_3_0(schema: Any) -> Any:
+    """A JSON schema in the older dialect of OpenAPI 3.0.
+
+    It has no null type: an optional field is one that is not required. And what a bound excludes
+    is told by a flag beside the bound, where newer schemas have a number.
+    """
     if isinstance(schema, list):
-        return [without_null(part) for part in cast("list[Any]", schema)]
+        return [in_openapi_3_0(part) for part in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
-    out = {key: without_null(part) for key, part in cast("dict[str, Any]", schema).items()}
+    out = {key: in_openapi_3_0(part) for key, part in cast("dict[str, Any]", schema).items()}
+    for flag, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(out.get(flag), int | float) and not isinstance(out[flag], bool):
+            out[bound], out[flag] = out[flag], True
     branches = out.get("anyOf")
     if isinstance(branches, list) and {"type": "null"} in branches:
         kept = [branch for branch in cast("list[Any]", branches) if branch != {"type": "null"}]
@@ -70,7 +77,7 @@ def schemas_of(endpoint: Endpoint, *, strict: bool = False) -> dict[str, Any]:
     _, definitions = models_json_schema(
         [(endpoint.input, "validation"), (endpoint.output, "validation")], ref_template=REF
     )
-    schemas: dict[str, Any] = without_null(definitions["$defs"])
+    schemas: dict[str, Any] = in_openapi_3_0(definitions["$defs"])
     if strict:
         schemas = {name: _fals_own(schema) for name, schema in schemas.items()}
     schemas["QueueStatus"] = QUEUE_STATUS

@@ -34,7 +34,10 @@ def install(app: FastAPI) -> None:
 
     async def callers_fault(_: Request, problem: Exception) -> JSONResponse:
         assert isinstance(problem, CallersFault)
-        return as_response(problem.answer())
+        response = as_response(problem.answer())
+        # wire.md 4.4, 4.5: what was refused costs nothing, and says so.
+        response.headers.setdefault("x-fal-billable-units", "0")
+        return response
 
     async def routing(request: Request, problem: Exception) -> JSONResponse:
         assert isinstance(problem, HTTPException)

@@ -7,12 +7,13 @@ is told by the result. Knows fal's words for a request's state; knows no engine.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 from limner.requests.lifecycle import Cancellation
 from limner.requests.request import LogLine, Request, Status
@@ -47,10 +48,16 @@ def outcome_response(request: Request) -> Response:
     """The result as the model returned it, also when that is an error."""
     outcome = request.outcome
     assert outcome is not None
-    headers = {"x-fal-request-id": request.id, "x-fal-billable-units": "0", **outcome.headers}
+    return JSONResponse(outcome.body, outcome.http_status, headers=outcome_headers(request))
+
+
+def outcome_headers(request: Request) -> dict[str, str]:
+    """The headers that go with a result on every road."""
+    assert request.outcome is not None
+    own = {"x-fal-request-id": request.id, "x-fal-billable-units": "0"}
     if request.engine is not None:
-        headers["x-limner-engine"] = request.engine
-    return JSONResponse(outcome.body, outcome.http_status, headers=headers)
+        own["x-limner-engine"] = request.engine
+    return {**own, **request.outcome.headers}
 
 
 class Queue:
@@ -117,7 +124,7 @@ class Queue:
         request = await self._intake.find(call, app, request_id)
         return event_stream(self._changes(call, request), request_id)
 
-    async def _changes(self, call: HttpRequest, request: Request) -> AsyncIterator[Any]:
+    async def _changes(self, call: HttpRequest, request: Request) -> AsyncGenerator[Any]:
         with_logs = wants_logs(call)
         seen = -1
         last: dict[str, Any] = {}
@@ -159,6 +166,13 @@ def wants_logs(call: HttpRequest) -> bool:
     return call.query_params.get("logs", "").lower() in TRUE
 
 
+async def not_of_a_request(rest: str = "") -> Response:
+    """Whatever else is called on a request's paths; else it would be taken for a submit."""
+    raise HTTPException(
+        405 if rest in ("", "status", "status/stream", "cancel", "response") else 404
+    )
+
+
 def queue_router(queue: Queue) -> APIRouter:
     """The queue's routes; the app's path may be ``owner/alias`` or the full endpoint id."""
     router = APIRouter()
@@ -168,5 +182,7 @@ def queue_router(queue: Queue) -> APIRouter:
     router.add_api_route(f"{base}/cancel", queue.cancel, methods=["PUT"])
     router.add_api_route(f"{base}/response", queue.result, methods=["GET"])
     router.add_api_route(base, queue.result, methods=["GET"])
+    for path in (base, f"{base}/{{rest:path}}"):
+        router.add_api_route(path, not_of_a_request, methods=["GET", "POST", "PUT", "DELETE"])
     router.add_api_route("/@queue/{app:path}", queue.submit, methods=["POST", "GET"])
     return router

@@ -6,7 +6,7 @@ The same ledger and the same worker as the queue; hanging up cancels. Knows no e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import APIRouter
@@ -34,13 +34,21 @@ class Run:
         if app.endswith("/stream"):
             return await self._stream(call, app.removesuffix("/stream"))
         request = await self._intake.run(call, self._intake.resolve(app))
-        with self._watch.listen(f"done:{request.id}") as heard:
+        try:
+            return await self._outcome(call, request.id)
+        except asyncio.CancelledError:
+            # The server stops: nobody will be there for the result. Asked, not waited for.
+            self._ledger.cancel(request.id)
+            raise
+
+    async def _outcome(self, call: HttpRequest, request_id: str) -> Response:
+        with self._watch.listen(f"done:{request_id}") as heard:
             while True:
-                current = await self._current(request.id)
+                current = await self._current(request_id)
                 if current.outcome is not None:
                     return outcome_response(current)
                 if await call.is_disconnected():
-                    await asyncio.wrap_future(self._ledger.cancel(request.id))
+                    await asyncio.wrap_future(self._ledger.cancel(request_id))
                     raise Refused(499, "Client disconnected", error_type="client_disconnected")
                 await heard.next()
 
@@ -49,7 +57,7 @@ class Run:
         request = await self._intake.run(call, self._intake.resolve(app))
         return event_stream(self._steps(request), request.id)
 
-    async def _steps(self, request: Request) -> AsyncIterator[Any]:
+    async def _steps(self, request: Request) -> AsyncGenerator[Any]:
         seen = -1
         try:
             with self._watch.listen(f"step:{request.id}", f"done:{request.id}") as heard:
@@ -70,7 +78,7 @@ class Run:
                     await heard.next()
         finally:
             # Also when the caller hung up; a request that is done stays as it is.
-            await asyncio.shield(asyncio.wrap_future(self._ledger.cancel(request.id)))
+            await asyncio.wrap_future(self._ledger.cancel(request.id))
 
     async def _current(self, request_id: str) -> Request:
         request = await asyncio.wrap_future(self._ledger.get(request_id))

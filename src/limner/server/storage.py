@@ -1,41 +1,41 @@
 """fal's storage: three upload dialects, two multipart dialects, and reading back (wire.md 7).
 
-Clients are told a file's URL before they send it, so a *ticket* travels in the upload URL: the
-reserved name, the content type and the expiry, signed. It is the authority to put that one file
-there, needs no table, and holds for any server with the same key.
+The URL that a client puts a file to holds its *ticket* (``tickets.py``).
 Knows fal's storage words; knows nothing of pictures.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-import jwt
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from limner.endpoints.accept import accept
-from limner.errors import Refused
-from limner.files.store import Description, FileStore, StoredFile, reserve
+from limner.errors import Refused, bad_request
+from limner.files.store import FileStore, StoredFile, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
-from limner.server.lifecycle import wanted_life
-
-#: Seconds an upload may begin after its ticket was made.
-TICKET_LIFE = 3600
+from limner.server.lifetimes import LIFECYCLE_HEADERS, wanted_life
+from limner.server.tickets import Ticket, UploadAccess
 
 #: Largest JSON body of a storage call, bytes: names and lists of parts.
 MOST_JSON = 4 * 1024 * 1024
 
 DEFAULT_TYPE = "application/octet-stream"
+
+#: A media type with parameters (RFC 9110, 8.3.1), and nothing that could end a header line.
+MEDIA_TYPE = re.compile(r"[!-~]+/[!-~]+(;[ -~]*)?")
+
+#: Tells whether this call may upload without a token. Raises Refused.
+IsOpen = Callable[[Request], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,63 +46,6 @@ class StorageLimits:
     max_bytes: int
     #: Seconds an uploaded file is kept, and the most a caller may ask for.
     retention: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """The right to put one file in its place."""
-
-    name: str
-    content_type: str
-    expires_at: float
-
-    @property
-    def description(self) -> Description:
-        """What the store is told of the file."""
-        return Description(self.content_type, self.expires_at)
-
-
-class UploadAccess:
-    """Signs and reads tickets and upload tokens."""
-
-    def __init__(self, key: bytes, *, required: bool) -> None:
-        """``required``: direct uploads to the CDN need a token; not on a keyless loopback."""
-        self.required = required
-        self._key = key
-
-    def token(self) -> tuple[str, datetime]:
-        """A token for direct uploads, and when it ends."""
-        ends = time.time() + TICKET_LIFE
-        token = jwt.encode({"use": "upload", "exp": ends}, self._key, algorithm="HS256")
-        return token, datetime.fromtimestamp(ends, UTC)
-
-    def check_token(self, authorization: str) -> None:
-        """Raises Refused 401."""
-        if self.required and self._claims(authorization.partition(" ")[2]).get("use") != "upload":
-            raise Refused(401, "Unauthorized")
-
-    def sign(self, ticket: Ticket) -> str:
-        """A ticket as it travels in a URL."""
-        claims = {
-            "name": ticket.name,
-            "type": ticket.content_type,
-            "until": ticket.expires_at,
-            "exp": time.time() + TICKET_LIFE,
-        }
-        return jwt.encode(claims, self._key, algorithm="HS256")
-
-    def ticket(self, text: str) -> Ticket:
-        """The ticket in a URL. Raises Refused 401 when it is forged or late."""
-        claims = self._claims(text)
-        if "name" not in claims:
-            raise Refused(401, "Unauthorized")
-        return Ticket(claims["name"], claims["type"], claims["until"])
-
-    def _claims(self, token: str) -> dict[str, Any]:
-        try:
-            return jwt.decode(token, self._key, algorithms=["HS256"], options={"require": ["exp"]})
-        except jwt.InvalidTokenError:
-            raise Refused(401, "The upload URL or token is not valid or has expired") from None
 
 
 class InitiateRequest(BaseModel):
@@ -127,9 +70,12 @@ class CompleteRequest(BaseModel):
 class Storage:
     """fal's storage over one file store."""
 
-    def __init__(self, files: FileStore, access: UploadAccess, limits: StorageLimits) -> None:
+    def __init__(
+        self, files: FileStore, access: UploadAccess, is_open: IsOpen, limits: StorageLimits
+    ) -> None:
         self._files = files
         self._access = access
+        self._is_open = is_open
         self._limits = limits
 
     async def token(self, request: Request) -> Response:
@@ -172,13 +118,13 @@ class Storage:
 
     async def upload(self, request: Request) -> Response:
         """A whole file in one POST, Python's dialect."""
-        self._access.check_token(request.headers.get("authorization", ""))
+        await self._check(request)
         stored = await self._save(request, self._ticket_from_headers(request))
         return JSONResponse({"access_url": f"{request.state.address.media}/files/{stored.name}"})
 
     async def begin_multipart(self, request: Request) -> Response:
         """Begin a file in parts, Python's dialect: the upload's id is its ticket."""
-        self._access.check_token(request.headers.get("authorization", ""))
+        await self._check(request)
         ticket = self._ticket_from_headers(request)
         return JSONResponse(
             {
@@ -205,6 +151,10 @@ class Storage:
             raise Refused(404, "File not found")
         return file_response(request, self._files, stored)
 
+    async def _check(self, request: Request) -> None:
+        if not await self._is_open(request):
+            self._access.check_token(request.headers.get("authorization", ""))
+
     def _named(self, upload: str, name: str) -> Ticket:
         ticket = self._access.ticket(upload)
         if ticket.name != name:
@@ -212,12 +162,12 @@ class Storage:
         return ticket
 
     def _ticket(self, request: Request, content_type: str, file_name: str | None) -> Ticket:
-        wanted = request.headers.get("x-fal-object-lifecycle") or request.headers.get(
-            "x-fal-object-lifecycle-preference"
+        life = wanted_life(request.headers, LIFECYCLE_HEADERS) or self._limits.retention
+        if not MEDIA_TYPE.fullmatch(content_type):
+            content_type = DEFAULT_TYPE
+        return Ticket(
+            reserve(file_name), content_type, time.time() + min(life, self._limits.retention)
         )
-        usual = self._limits.retention
-        life = min(wanted_life(wanted, "X-Fal-Object-Lifecycle") or usual, usual)
-        return Ticket(reserve(file_name), content_type or DEFAULT_TYPE, time.time() + life)
 
     def _ticket_from_headers(self, request: Request) -> Ticket:
         return self._ticket(
@@ -239,7 +189,7 @@ class Storage:
                 lambda: self._files.save_part(name, number, pulled(body))
             )
         except ValueError as error:
-            raise Refused(400, str(error), error_type="bad_request") from None
+            raise bad_request(str(error)) from None
 
     async def _join(self, request: Request, ticket: Ticket) -> Response:
         said = accept(CompleteRequest, await read_json(request, MOST_JSON))
@@ -248,7 +198,7 @@ class Storage:
             lambda: self._files.join_parts(ticket.name, numbers, ticket.description)
         )
         if stored is None:
-            raise Refused(400, "A part is missing; send it again", error_type="bad_request")
+            raise bad_request("A part is missing; send it again")
         if stored.size > self._limits.max_bytes:
             await anyio.to_thread.run_sync(self._files.delete, stored.name)
             raise self._too_large()
@@ -283,9 +233,8 @@ async def _next(body: AsyncIterator[bytes]) -> bytes:
     return await anext(body)
 
 
-def storage_router(files: FileStore, access: UploadAccess, limits: StorageLimits) -> APIRouter:
+def storage_router(storage: Storage) -> APIRouter:
     """The routes of ``rest.fal.ai/storage`` and of the CDN."""
-    storage = Storage(files, access, limits)
     router = APIRouter()
     rest, media = "/@rest/storage", "/@media"
     router.add_api_route(f"{rest}/auth/token", storage.token, methods=["POST"])
@@ -294,7 +243,7 @@ def storage_router(files: FileStore, access: UploadAccess, limits: StorageLimits
     router.add_api_route(f"{media}/uploads/{{ticket}}", storage.put, methods=["PUT"])
     router.add_api_route(f"{media}/uploads/{{ticket}}/complete", storage.complete, methods=["POST"])
     router.add_api_route(
-        f"{media}/uploads/{{ticket}}/{{number}}", storage.put_part, methods=["PUT"]
+        f"{media}/uploads/{{ticket}}/{{number:int}}", storage.put_part, methods=["PUT"]
     )
     router.add_api_route(f"{media}/files/upload", storage.upload, methods=["POST"])
     router.add_api_route(
@@ -302,6 +251,6 @@ def storage_router(files: FileStore, access: UploadAccess, limits: StorageLimits
     )
     part = f"{media}/files/{{name}}/multipart/{{upload}}"
     router.add_api_route(f"{part}/complete", storage.complete_file, methods=["POST"])
-    router.add_api_route(f"{part}/{{number}}", storage.put_file_part, methods=["PUT"])
+    router.add_api_route(f"{part}/{{number:int}}", storage.put_file_part, methods=["PUT"])
     router.add_api_route(f"{media}/files/{{name}}", storage.read, methods=["GET", "HEAD"])
     return router

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 #: Seconds between looks for lost workers and for starts that came too late.
 REAP_EVERY = 0.5
 
-#: Every how many looks expired payloads and files are swept.
+#: Every how many looks the file store, which has to look at every file, is swept.
 EXPIRE_EVERY = 20
 
 
@@ -29,11 +29,11 @@ async def sweep_forever(ledger: Ledger, files: FileStore) -> None:
     while True:
         try:
             await asyncio.wrap_future(ledger.reap())
+            # At every look: a sweep forgets so many at most, and must keep up with what ends.
+            for name in await asyncio.wrap_future(ledger.expire()):
+                await asyncio.to_thread(files.delete, name)
             if rounds % EXPIRE_EVERY == 0:
-                now = time.time()
-                for name in await asyncio.wrap_future(ledger.expire()):
-                    await asyncio.to_thread(files.delete, name)
-                await asyncio.to_thread(files.expire, now)
+                await asyncio.to_thread(files.expire, time.time())
         except Exception as fault:  # noqa: BLE001 - a sweep that stops keeps faces for ever
             log.error("sweep_failed", fault=whereabouts(fault))
         rounds += 1

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import AliasChoices, BaseModel, Field
 
 from limner.endpoints.accept import accept
+from limner.errors import Refused
 from limner.server.body import read_json
 from limner.server.keys import Gate
 
@@ -37,9 +38,11 @@ def tokens_router(gate: Gate, max_body_bytes: int) -> APIRouter:
     async def make(request: Request) -> str:
         caller = await gate.caller(request)
         wanted = accept(TokenRequest, await read_json(request, max_body_bytes))
-        apps = list(wanted.allowed_apps or [])
-        if wanted.app is not None:
-            apps.append(wanted.app.removesuffix("/realtime"))
+        apps = wanted.allowed_apps or ([wanted.app] if wanted.app else [])
+        if not apps:
+            raise Refused(422, "Say which applications the token is for: allowed_apps")
+        # The newer dialect says the full path; a token is for ``owner/alias``, or for an alias.
+        apps = ["/".join(app.strip("/").split("/")[:2]) for app in apps]
         return gate.make_token(caller, apps, wanted.life)
 
     @router.post("/@rest/tokens")

@@ -65,3 +65,7 @@ class Listening:
         except TimeoutError:
             pass
         self._event.clear()
+
+    def wake(self) -> None:
+        """Make :meth:`next` return now, for a reason that is no topic."""
+        self._event.set()

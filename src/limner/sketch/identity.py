@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-#: A face whose cosine to the mean of all is below this is somebody else, or no use.
+#: A face whose cosine to the mean of the others is below this is somebody else, or no use.
 OUTLIER = 0.3
 
 
@@ -24,7 +24,7 @@ class Identity:
 
     #: The mean of the kept faces' embeddings, of unit length again.
     embedding: Floats
-    #: Which faces were kept, and which left out with their cosine to the mean, in given order.
+    #: Which faces were kept, and which left out with their cosine to the others, in given order.
     kept: tuple[int, ...]
     outliers: tuple[tuple[int, float], ...]
     #: The kept face that is most like the mean: the one to draw from.
@@ -34,11 +34,14 @@ class Identity:
 def averaged(embeddings: Sequence[Floats]) -> Identity:
     """The identity of at least one face's embeddings [d], of any length but zero.
 
-    Outliers are judged against the mean of all. If none were left, as with two strangers, all
-    are kept: there is no telling which of them is meant.
+    Each is judged against the mean of the others: in a mean that it is part of, even a stranger
+    among four finds himself again. If none were left, as with two strangers, all are kept: there
+    is no telling which of them is meant.
     """
     units = np.stack([each / max(float(np.linalg.norm(each)), 1e-12) for each in embeddings])
-    cosines = units @ _unit(units.mean(axis=0))
+    others = units.sum(axis=0) - units
+    lengths = np.maximum(np.linalg.norm(others, axis=1), 1e-12)
+    cosines = (units * others).sum(axis=1) / lengths if len(units) > 1 else np.ones(1)
     kept = [index for index, cosine in enumerate(cosines) if cosine >= OUTLIER]
     if not kept:
         kept = list(range(len(units)))

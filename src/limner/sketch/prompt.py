@@ -20,6 +20,9 @@ from limner.sketch.vocabulary import (
     Style,
 )
 
+#: Letters of a prompt that are read; a model reads some 77 words. Megabytes would take minutes.
+LONGEST_READ = 20_000
+
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
 
 
@@ -48,7 +51,10 @@ class Reading:
 def read_prompt(
     prompt: str, negative_prompt: str = "", lexicon: Lexicon = STICKER_WORDS
 ) -> Reading:
-    """Read both prompts. What is asked away is the opposite of what is asked for."""
+    """Read both prompts. What is asked away is the opposite of what is asked for.
+
+    What follows the first ``LONGEST_READ`` letters is not read.
+    """
     reading = Reading()
     for text, sign in ((prompt, 1.0), (negative_prompt, -1.0)):
         for entries, turned in _phrases(text, lexicon, reading):
@@ -62,7 +68,7 @@ def _phrases(text: str, lexicon: Lexicon, reading: Reading) -> Iterator[tuple[li
 
     Counts on the way the words that are in no phrase.
     """
-    words = _WORD.findall(text.lower())
+    words = _WORD.findall(text[:LONGEST_READ].lower())
     longest = max(len(phrase.split()) for entry in lexicon.entries for phrase in entry.phrases)
     turned, at = 1.0, 0
     while at < len(words):

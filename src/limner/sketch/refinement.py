@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 #: Groups of the latent's rows that are moved together: pose and shape, features, colour.
 ROW_GROUPS = 3
 #: Every so many steps of a portrait one moves the latent, which costs as much as ten others.
-LATENT_EVERY = 5
+LATENT_EVERY = 6
 #: Steps each portrait has before the best takes all.
 FIRST_STEPS = 3
 

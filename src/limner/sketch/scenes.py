@@ -90,15 +90,15 @@ def _city(size: _Size, chance: Chance) -> _Ground:
         [(0, (14, 10, 44)), (0.32, (70, 22, 110)), (0.58, (214, 60, 150)), (0.75, (255, 140, 110))],
     )
     x = 0.5 + chance.uniform(-0.22, 0.22)
-    sun = paint.disc(size, (x, 0.5), 0.3)
+    sun = paint.disc(size, (x, 0.4), 0.34)
     rows = np.linspace(0, 1, size[1], dtype=np.float32)[:, None]
-    gaps = (np.sin((rows - 0.3) * 120) > (1.35 - 2.6 * (rows - 0.3))) & (rows > 0.42)
+    gaps = (np.sin((rows - 0.3) * 120) > (1.35 - 2.6 * (rows - 0.3))) & (rows > 0.36)
     sky = paint.laid(
         sky, sun * ~gaps, paint.gradient(size, [(0.2, (255, 226, 120)), (0.8, (255, 70, 150))])
     )
-    sky = paint.glow(sky, (x, 0.5), 0.3, (90, 30, 60))
+    sky = paint.glow(sky, (x, 0.4), 0.36, (110, 30, 60))
     for depth, (color, low) in enumerate(
-        (((92, 34, 120), 0.55), ((48, 20, 84), 0.62), ((20, 12, 46), 0.72))
+        (((92, 34, 120), 0.62), ((48, 20, 84), 0.72), ((20, 12, 46), 0.84))
     ):
         towers, lit = _towers(size, chance, low, 9 + 5 * depth, depth)
         sky = paint.laid(sky, towers, color)
@@ -121,7 +121,7 @@ def _towers(
     for _ in range(count * max(1, round(width / height))):
         w = round(short * chance.uniform(0.06, 0.16))
         x = round(chance.uniform(-0.05, 1.0) * width)
-        top = round(height * (low - chance.uniform(0, 0.42 - 0.06 * depth)))
+        top = round(height * (low - chance.uniform(0, 0.34 - 0.04 * depth)))
         towers[max(0, top) :, max(0, x) : x + w] = 1
         lit[max(0, top) :, max(0, x) : x + w] = 0
         step = max(3, round(short * 0.018))

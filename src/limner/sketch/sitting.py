@@ -146,9 +146,9 @@ def _fine(style: toon.ToonStyle) -> toon.ToonStyle:
     return replace(
         style,
         tones=min(16.0, 2 * style.tones),
-        flatness=0.6 * style.flatness,
-        detail=min(1.0, 1.5 * style.detail),
-        smoothness=0.62 * style.smoothness,
+        flatness=0.65 * style.flatness,
+        detail=min(0.9, 1.3 * style.detail),
+        smoothness=0.8 * style.smoothness,
         saturation=0.9 * style.saturation,
         line_darkness=0.65 * style.line_darkness,
         line_weight=0.9 * style.line_weight,

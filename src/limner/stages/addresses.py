@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from limner.errors import FileDownloadError
+from limner.errors import FileDownloadError, NotPublic
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -94,7 +94,7 @@ def resolve(url: str, *, allow_private: bool, resolver: Resolver) -> Target:
     if not addresses:
         raise FileDownloadError(f"The host {host} cannot be found. Check the URL.")
     if not allow_private and not all(is_public(address) for address in addresses):
-        raise FileDownloadError(
+        raise NotPublic(
             f"The host {host} is not on the public internet, and this server does not fetch "
             "private addresses. Upload the file, or send it as a data URI."
         )
@@ -108,6 +108,7 @@ def _parse(url: str) -> httpx2.URL:
         parts = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError):
         parts = None
-    if parts is None or len(parts.raw_host) > LONGEST_HOST or not 0 < (parts.port or 80) < 65536:
+    port = 80 if parts is None or parts.port is None else parts.port
+    if parts is None or len(parts.raw_host) > LONGEST_HOST or not 0 < port < 65536:
         raise FileDownloadError("The URL cannot be read. Give an http(s) URL or a data URI.")
     return parts

@@ -22,6 +22,9 @@ from limner.stages.addresses import Target
 #: Addresses of one host that are tried; a host with more has enough that work.
 MOST_ADDRESSES = 4
 
+#: Bytes sent between two looks at the deadline.
+PIECE = 1 << 14
+
 #: Everything that httpcore2 raises when a call fails.
 _FAILURES = (
     httpcore2.NetworkError,
@@ -119,7 +122,9 @@ class _Stream(httpcore2.NetworkStream):
         return self._inner.read(max_bytes, self._deadline.left())
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._deadline.left())
+        # In pieces: the time is for each send, and a slow reader makes many of one buffer.
+        for start in range(0, len(buffer), PIECE):
+            self._inner.write(buffer[start : start + PIECE], self._deadline.left())
 
     def close(self) -> None:
         self._inner.close()

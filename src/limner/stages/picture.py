@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,14 @@ _OPENERS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 #: OpenCV's warps count columns in 16 bits; a longer side would fail there, as our fault.
 MAX_SIDE = 32_766
+
+#: A progressive JPEG has some ten scans. Each costs a pass over all pixels, and a hostile file
+#: of some kilobytes holds thousands.
+MOST_SCANS = 64
+_MOST_SEGMENTS = 10_000
+#: A JPEG marker; not the stuffed zeros and restart marks inside a scan.
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_SCAN, _START, _END = b"\xda", b"\xd8", b"\xd9"
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -101,17 +110,21 @@ def open_picture(encoded: bytes, *, max_pixels: int = 64_000_000, min_side: int 
     whatever the bytes.
     """
     if not encoded:
-        raise ImageLoadError("The file is empty: there is no picture in it.")
+        raise ImageLoadError("The file is empty: there is no picture in it. Send it again.")
     try:
         with _open_header(encoded, max_pixels) as image:
             _check_size(image.size, max_pixels, min_side)
+            if image.format in ("JPEG", "MPO"):
+                _check_scans(encoded)
             image.load()
             return _develop(image)
     except InputProblem:
         raise
     except Exception as fault:
         # Decoders fail in countless ways on hostile bytes; to the caller they are all one.
-        raise ImageLoadError("The picture is damaged or cut short and cannot be read.") from fault
+        raise ImageLoadError(
+            "The picture is damaged or cut short. Save it anew and send it again."
+        ) from fault
 
 
 def _open_header(encoded: bytes, max_pixels: int) -> Image.Image:
@@ -123,7 +136,9 @@ def _open_header(encoded: bytes, max_pixels: int) -> Image.Image:
     except UnidentifiedImageError as fault:
         other = _other_format(encoded)
         if other is None:
-            raise ImageLoadError("The file is not a picture that can be read.") from fault
+            raise ImageLoadError(
+                f"The file is not a picture. Send one of: {', '.join(SUPPORTED_FORMATS)}."
+            ) from fault
         raise UnsupportedImageFormat(
             f"{other} pictures are not supported. Use one of: {', '.join(SUPPORTED_FORMATS)}.",
             ctx={"supported_formats": list(SUPPORTED_FORMATS)},
@@ -147,9 +162,31 @@ def _check_size(size: tuple[int, int], max_pixels: int, min_side: int) -> None:
         raise _too_large(f"The picture is {width}×{height},", max_pixels)
     if min(size) < min_side:
         raise ImageTooSmall(
-            f"The picture is {width}×{height}; both sides must be at least {min_side} pixels.",
+            f"The picture is {width}×{height}; both sides must be at least {min_side} pixels. "
+            "Send a larger one.",
             ctx={"min_height": min_side, "min_width": min_side},
         )
+
+
+def _check_scans(encoded: bytes) -> None:
+    """Raises ImageLoadError for a JPEG made to be decoded for hours.
+
+    Reads the segments up to the end of the first picture: phones append others, and films.
+    """
+    at = scans = 0
+    for _ in range(_MOST_SEGMENTS):
+        marker = _MARKER.search(encoded, at)
+        if marker is None or marker[1] == _END:
+            return
+        scans += marker[1] == _SCAN
+        if scans > MOST_SCANS:
+            break
+        at = marker.end()
+        if marker[1] != _START:
+            at += int.from_bytes(encoded[at : at + 2])
+    raise ImageLoadError(
+        f"The JPEG has more than {MOST_SCANS} scans, or countless segments. Save it anew."
+    )
 
 
 def _too_large(subject: str, max_pixels: int) -> ImageTooLarge:
@@ -157,7 +194,7 @@ def _too_large(subject: str, max_pixels: int) -> ImageTooLarge:
     side = min(math.isqrt(max_pixels), MAX_SIDE)
     return ImageTooLarge(
         f"{subject} larger than allowed: at most {max_pixels / 1e6:g} megapixels"
-        f" and {MAX_SIDE} pixels on a side.",
+        f" and {MAX_SIDE} pixels on a side. Send a smaller one.",
         ctx={"max_height": side, "max_width": side},
     )
 

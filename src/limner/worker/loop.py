@@ -28,6 +28,9 @@ from limner.worker.pictures import RequestPictures
 
 log = structlog.get_logger(__name__)
 
+#: A request's id and which attempt at it: what a lease is on.
+Attempt = tuple[str, int]
+
 #: Without a bell, this is how often a worker looks for work, seconds.
 FALLBACK = 0.5
 
@@ -57,7 +60,9 @@ class Worker:
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self._held: dict[str, tuple[Request, Standing | None]] = {}
+        #: By attempt: a request that was lost here may be claimed here again while the thread
+        #: that lost it still draws.
+        self._held: dict[Attempt, Standing | None] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -78,12 +83,15 @@ class Worker:
         ):
             running: set[Future[None]] = set()
             while not self._stop.is_set():
+                self._wake.clear()  # before looking, so that nothing that comes later is missed
                 running = {future for future in running if not future.done()}
                 claimed = self._claim(parts.slots - len(running))
-                running |= {pool.submit(self._draw, request) for request in claimed}
+                for request in claimed:
+                    running.add(drawn := pool.submit(self._draw, request))
+                    # Only now is its slot free; a wake from within the thread comes too early.
+                    drawn.add_done_callback(lambda _: self._wake.set())
                 if not claimed:
                     self._wake.wait(FALLBACK)
-                    self._wake.clear()
             wait_for(running, timeout=GRACE)
             self._give_up()
         heart.join()
@@ -92,7 +100,11 @@ class Worker:
         if topic == "queued":
             self._wake.set()
         elif topic.startswith("cancel:"):
-            self._mark(topic.partition(":")[2], Standing.CANCEL)
+            cancelled = topic.partition(":")[2]
+            with self._lock:
+                for attempt in self._held:
+                    if attempt[0] == cancelled:
+                        self._held[attempt] = Standing.CANCEL
 
     def _claim(self, free: int) -> list[Request]:
         if free <= 0:
@@ -107,7 +119,7 @@ class Worker:
             return []
         with self._lock:
             for request in claimed:
-                self._held[request.id] = (request, Standing.ON)
+                self._held[request.id, request.attempt] = Standing.ON
         return claimed
 
     def _draw(self, request: Request) -> None:
@@ -116,17 +128,23 @@ class Worker:
         outcome: Outcome | None = None
         try:
             outcome = draw(
-                request, parts.engines, pictures, parts.ledger, self._standing_of(request.id)
+                request, parts.engines, pictures, parts.ledger, self._standing_of(request)
             )
         except Stopped as stopped:
             outcome = CANCELLED if stopped.standing is Standing.CANCEL else None
             if stopped.standing is None:
-                parts.ledger.release(request.id, request.attempt).result()
+                self._give_back(request)
         except Exception as fault:  # noqa: BLE001 - the ledger itself failed; say so and go on
             log.error("draw_failed", request_id=request.id, fault=whereabouts(fault))
             outcome = outcome_of(OUR_FAULT)
         finally:
             self._finish(request, outcome, pictures)
+
+    def _give_back(self, request: Request) -> None:
+        try:
+            self._parts.ledger.release(request.id, request.attempt).result()
+        except Exception as fault:  # noqa: BLE001 - it goes back when its lease has ended
+            log.error("release_failed", request_id=request.id, fault=whereabouts(fault))
 
     def _finish(self, request: Request, outcome: Outcome | None, pictures: RequestPictures) -> None:
         kept = False
@@ -135,46 +153,47 @@ class Worker:
                 done = self._parts.ledger.finish(request.id, request.attempt, outcome).result()
                 kept = done and bool(outcome.files)
                 log.info("request_done", request_id=request.id, status=outcome.http_status)
+        except Exception as fault:  # noqa: BLE001 - when its lease has ended it is drawn again
+            log.error("finish_failed", request_id=request.id, fault=whereabouts(fault))
         finally:
             if not kept:
                 pictures.discard()
             with self._lock:
-                self._held.pop(request.id, None)
-            self._wake.set()
+                self._held.pop((request.id, request.attempt), None)
 
-    def _standing_of(self, request_id: str) -> Callable[[], Standing | None]:
+    def _standing_of(self, request: Request) -> Callable[[], Standing | None]:
         def standing() -> Standing | None:
             with self._lock:
-                held = self._held.get(request_id)
-            return held[1] if held else Standing.LOST
+                return self._held.get((request.id, request.attempt), Standing.LOST)
 
         return standing
-
-    def _mark(self, request_id: str, standing: Standing | None) -> None:
-        with self._lock:
-            if request_id in self._held:
-                self._held[request_id] = (self._held[request_id][0], standing)
 
     def _give_up(self) -> None:
         """Tell what still runs to stop at its next step; it goes back to the queue's head."""
         with self._lock:
-            for request_id, (request, _) in self._held.items():
-                self._held[request_id] = (request, None)
+            self._held = dict.fromkeys(self._held)
 
     def _beat(self) -> None:
         """Renew the leases of everything held, and hear what became of it."""
-        while not self._stop.wait(self._parts.lease / 3) or self._held:
-            with self._lock:
-                held = [(request.id, request.attempt) for request, _ in self._held.values()]
-            if not held:
-                continue
-            try:
-                standings = self._parts.ledger.heartbeat(held).result()
-            except Exception as fault:  # noqa: BLE001 - a database in trouble; beat again
-                log.error("heartbeat_failed", fault=whereabouts(fault))
-                continue
-            for request_id, standing in standings.items():
-                if standing is not Standing.ON:
-                    self._mark(request_id, standing)
-            if self._stop.is_set():
-                time.sleep(FALLBACK)
+        pause = self._parts.lease / 3
+        while not self._stop.wait(pause):
+            self._renew()
+        while self._held:
+            self._renew()
+            time.sleep(min(pause, FALLBACK))
+
+    def _renew(self) -> None:
+        with self._lock:
+            held = list(self._held)
+        if not held:
+            return
+        try:
+            standings = self._parts.ledger.heartbeat(held).result()
+        except Exception as fault:  # noqa: BLE001 - a database in trouble; beat again
+            log.error("heartbeat_failed", fault=whereabouts(fault))
+            return
+        with self._lock:
+            for attempt in held:
+                standing = standings[attempt[0]]
+                if standing is not Standing.ON and attempt in self._held:
+                    self._held[attempt] = standing

@@ -27,7 +27,10 @@ def own_file_reader(files: FileStore) -> Callable[[str], bytes | None]:
     """
 
     def own_file(url: str) -> bytes | None:
-        match = OWN_FILE.search(urlsplit(url).path)
+        try:
+            match = OWN_FILE.search(urlsplit(url).path)
+        except ValueError:
+            return None  # not a URL at all, which the door says in its own words
         return read(files, match[1]) if match else None
 
     return own_file
@@ -39,11 +42,12 @@ class RequestPictures:
     def __init__(
         self, submission: Submission, door: Door, files: FileStore, retention: float
     ) -> None:
-        """``retention``: seconds a picture is kept when the caller did not say."""
+        """``retention``: seconds a picture is kept when the caller does not want it gone sooner."""
         self._submission = submission
         self._door = door
         self._files = files
-        self._life = submission.file_lifetime or retention
+        # Not longer than the request itself, with which its pictures go.
+        self._life = min(submission.file_lifetime or retention, retention)
         self.published: list[str] = []
 
     def read(self, url: str) -> bytes:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import structlog
 
+from limner.errors import whereabouts
+
 log = structlog.get_logger(__name__)
 
 #: Seconds between looks at the processes.
@@ -82,5 +84,8 @@ class Supervisor:
             if dead.stdin is not None:
                 dead.stdin.close()
             self._pause[index] = min(self._pause[index] * 2, LONGEST)
-        self._slots[index] = subprocess.Popen(self._command, stdin=subprocess.PIPE)
+        try:
+            self._slots[index] = subprocess.Popen(self._command, stdin=subprocess.PIPE)
+        except OSError as fault:  # no memory or no process to be had now; look again
+            log.error("worker_not_started", fault=whereabouts(fault))
         self._born[index] = time.monotonic()

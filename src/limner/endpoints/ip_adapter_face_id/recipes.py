@@ -39,12 +39,12 @@ class TypeRecipe:
 #: ``v1`` knows the identity above all; ``plus`` also sees the photo, ``v2-plus`` sees more of it
 #: (as the adapters' CLIP path does); SDXL draws larger; auraface measures in its own way.
 TYPES: Mapping[ModelType, TypeRecipe] = {
-    "1_5-v1": TypeRecipe("pencil", 0.48, 0.40, 0.95, 512, 1024),
-    "1_5-v1-plus": TypeRecipe("pencil", 0.62, 0.50, 1.0, 512, 1024),
-    "1_5-v2-plus": TypeRecipe("ink", 0.74, 0.60, 1.0, 512, 1024),
-    "SDXL-v1": TypeRecipe("oil", 0.58, 0.55, 0.95, 768, 1280),
-    "SDXL-v2-plus": TypeRecipe("pencil", 0.78, 0.65, 1.05, 768, 1280),
-    "1_5-auraface-v1": TypeRecipe("ink", 0.55, 0.50, 1.0, 512, 1024, mirrored=True),
+    "1_5-v1": TypeRecipe("pencil", 0.42, 0.36, 0.95, 512, 1024),
+    "1_5-v1-plus": TypeRecipe("pencil", 0.52, 0.45, 1.0, 512, 1024),
+    "1_5-v2-plus": TypeRecipe("ink", 0.68, 0.55, 1.0, 512, 1024),
+    "SDXL-v1": TypeRecipe("oil", 0.50, 0.50, 0.95, 768, 1280),
+    "SDXL-v2-plus": TypeRecipe("pencil", 0.74, 0.62, 1.05, 768, 1280),
+    "1_5-auraface-v1": TypeRecipe("ink", 0.44, 0.45, 1.0, 512, 1024, mirrored=True),
 }
 
 #: fal's usual guidance for this endpoint; at it, words are taken at face value.
@@ -61,7 +61,7 @@ GRAIN = 1.6
 
 def rounded(side: int) -> int:
     """A side in pixels as it is drawn: the nearest multiple of ``GRID``."""
-    return max(GRID, round(side / GRID) * GRID)
+    return max(GRID, (side + GRID // 2) // GRID * GRID)
 
 
 def style_of(model_type: ModelType, reading: Reading) -> Style:

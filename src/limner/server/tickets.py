@@ -1,0 +1,77 @@
+"""Rights to upload, as signed text: tickets for one file, and tokens for the CDN.
+
+Clients are told a file's URL before they send it, so a *ticket* travels in the upload URL: the
+reserved name, the content type and the expiry, signed. It is the authority to put that one file
+there, needs no table, and holds for any server with the same key.
+Knows claims and signatures; knows no HTTP and no bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+
+from limner.errors import Refused
+from limner.files.store import Description
+
+#: Seconds an upload may begin after its ticket was made.
+TICKET_LIFE = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The right to put one file in its place."""
+
+    name: str
+    content_type: str
+    expires_at: float
+
+    @property
+    def description(self) -> Description:
+        """What the store is told of the file."""
+        return Description(self.content_type, self.expires_at)
+
+
+class UploadAccess:
+    """Signs and reads tickets and upload tokens."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def token(self) -> tuple[str, datetime]:
+        """A token for direct uploads, and when it ends."""
+        ends = time.time() + TICKET_LIFE
+        token = jwt.encode({"use": "upload", "exp": ends}, self._key, algorithm="HS256")
+        return token, datetime.fromtimestamp(ends, UTC)
+
+    def check_token(self, authorization: str) -> None:
+        """Raises Refused 401."""
+        if self._claims(authorization.partition(" ")[2]).get("use") != "upload":
+            raise Refused(401, "Unauthorized")
+
+    def sign(self, ticket: Ticket) -> str:
+        """A ticket as it travels in a URL."""
+        claims = {
+            "name": ticket.name,
+            "type": ticket.content_type,
+            "until": ticket.expires_at,
+            "exp": time.time() + TICKET_LIFE,
+        }
+        return jwt.encode(claims, self._key, algorithm="HS256")
+
+    def ticket(self, text: str) -> Ticket:
+        """The ticket in a URL. Raises Refused 401 when it is forged or late."""
+        claims = self._claims(text)
+        if "name" not in claims:
+            raise Refused(401, "Unauthorized")
+        return Ticket(claims["name"], claims["type"], claims["until"])
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            return jwt.decode(token, self._key, algorithms=["HS256"], options={"require": ["exp"]})
+        except jwt.InvalidTokenError:
+            raise Refused(401, "The upload URL or token is not valid or has expired") from None
