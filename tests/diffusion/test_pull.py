@@ -14,7 +14,7 @@ import pytest
 
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.pull import Wanted, room_for
-from limner.diffusion.weights import MODEL_TYPES, WEIGHTS, File, Weight
+from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS, File, Weight
 from limner.errors import NetworkMissing
 from tests.diffusion import tiny
 from tests.diffusion.hub import Hub
@@ -172,4 +172,5 @@ def test_every_weight_says_its_terms_and_where_it_is_from() -> None:
         return bool(weight.licence and weight.what and weight.files)
 
     assert all(whole(weight) for weight in WEIGHTS.values())
-    assert {need for kind in MODEL_TYPES.values() for need in kind.needs} == set(WEIGHTS)
+    needs = [*ENDPOINT_NEEDS.values(), *(kind.needs for kind in MODEL_TYPES.values())]
+    assert {need for each in needs for need in each} == set(WEIGHTS)

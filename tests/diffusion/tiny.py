@@ -321,6 +321,21 @@ def write_sticker_lora(path: Path) -> None:
     save_file(tensors, path)
 
 
+def write_cutter(path: Path) -> None:
+    """In BiRefNet's shape, seeing brightness: [1, 3, 1024, 1024] → logits [1, 1, 1024, 1024]."""
+    side, floats = [1, 3, 1024, 1024], onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["input_image", "axes"], ["output_image"])],
+        "birefnet",
+        [helper.make_tensor_value_info("input_image", floats, side)],
+        [helper.make_tensor_value_info("output_image", floats, [1, 1, *side[2:]])],
+        [numpy_helper.from_array(np.array([1], np.int64), "axes")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, path)
+
+
 def write_arcface(path: Path, seed: int = 0) -> None:
     """A recogniser in ArcFace's shape: [n, 3, 112, 112] → [n, 512], not normalised."""
     random = np.random.default_rng(seed)

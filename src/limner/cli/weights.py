@@ -14,7 +14,7 @@ from limner.cli.house import weights_folder
 from limner.diffusion import pull as hub
 from limner.diffusion.base_models import base_kind, parse_base
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.weights import GB, MODEL_TYPES, WEIGHTS, Weight
+from limner.diffusion.weights import ENDPOINT_NEEDS, GB, MODEL_TYPES, WEIGHTS, Weight
 from limner.errors import LimnerError, NetworkMissing
 from limner.settings import Settings
 
@@ -31,6 +31,8 @@ def members(name: str) -> tuple[str, ...] | None:
     """The weights that a name means: its own, an endpoint's, a model type's. None: no such name."""
     if name in WEIGHTS:
         return (name,)
+    if name in ENDPOINT_NEEDS and name != FACE_ID:
+        return ENDPOINT_NEEDS[name]
     endpoint, _, kind = name.partition(":")
     if endpoint != FACE_ID or (kind and kind not in MODEL_TYPES):
         return None

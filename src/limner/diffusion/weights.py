@@ -187,6 +187,75 @@ WEIGHTS: dict[str, Weight] = {
             True,
             "AuraFace's face embedding",
         ),
+        Weight(
+            "albedobase-xl",
+            "frankjoshua/albedobaseXL_v13",
+            "main",
+            base_files(xl=True, vae=True),
+            "CreativeML OpenRAIL++-M with an addendum",
+            True,
+            "the Stable Diffusion XL base of stickers",
+        ),
+        Weight(
+            "instantid",
+            "InstantX/InstantID",
+            "main",
+            (
+                File("ip-adapter.bin", 1_690 * MB),
+                *_model("ControlNetModel", 2_500 * MB, "diffusion_pytorch_model.safetensors"),
+            ),
+            "Apache-2.0, and its authors: for research only",
+            False,
+            "InstantID's adapter and ControlNet",
+        ),
+        Weight(
+            "plus-face-sdxl",
+            "h94/IP-Adapter",
+            "018e402774aeeddd60609b4ecdb7e298259dc729",
+            (
+                File(
+                    "sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors",
+                    848 * MB,
+                    "677ad8860204f7d0bfba12d29e6c31ded9beefdf3e4bbd102518357d31a292c1",
+                ),
+            ),
+            "Apache-2.0",
+            True,
+            "the second adapter of stickers",
+        ),
+        Weight(
+            "stickers-redmond",
+            "artificialguybr/StickersRedmond",
+            "main",
+            (File("StickersRedmond.safetensors", 171 * MB),),
+            "unclear: the author's other LoRAs are bespoke-lora-trained-license",
+            False,
+            "the LoRA that draws stickers",
+        ),
+        Weight(
+            "arcface-antelopev2",
+            "DIAMONIK7777/antelopev2",
+            "main",
+            (
+                File(
+                    "glintr100.onnx",
+                    261 * MB,
+                    "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf",
+                ),
+            ),
+            "InsightFace: non-commercial research",
+            False,
+            "the face embedding that InstantID was trained on",
+        ),
+        Weight(
+            "birefnet-lite",
+            "onnx-community/BiRefNet_lite-ONNX",
+            "main",
+            (File("onnx/model.onnx", 224 * MB),),
+            "MIT",
+            True,
+            "cuts a sticker out of its background",
+        ),
     )
 }
 
@@ -237,4 +306,13 @@ MODEL_TYPES: dict[str, ModelType] = {
 #: What an endpoint needs at least before the diffusion engine is taken for it by itself.
 ENDPOINT_NEEDS: dict[str, tuple[str, ...]] = {
     "fal-ai/ip-adapter-face-id": MODEL_TYPES["1_5-v1"].needs,
+    "fal-ai/face-to-sticker": (
+        "albedobase-xl",
+        "instantid",
+        "plus-face-sdxl",
+        "clip-vit-h",
+        "stickers-redmond",
+        "arcface-antelopev2",
+        "birefnet-lite",
+    ),
 }
