@@ -29,6 +29,7 @@ from limner.errors import BrokenPicture, FeatureNotSupported, OurFault
 from limner.worker.engines import choose
 from tests.diffusion import tiny
 from tests.diffusion.conftest import PUBLISHED
+from tests.diffusion.single_file import write_single_file
 from tests.endpoints.conftest import ASTRONAUT, FACES, Album
 
 Home = Callable[..., Path]
@@ -255,3 +256,22 @@ def test_a_commercial_server_draws_with_nothing_that_forbids_it(home: Home, netw
 
 def test_every_model_type_of_the_schema_is_known() -> None:
     assert set(get_args(Names)) == set(MODEL_TYPES)
+
+
+def test_a_single_file_draws_as_the_folder_it_was_made_of(
+    home: Home, networks: Path, weights: Path, tmp_path: Path
+) -> None:
+    """Civitai's kind of file, under an address without a name; configured by the default base."""
+    from limner.diffusion.base_models import parse_base
+
+    folder, address = home(), "https://example.com/models/one.safetensors"
+    holdings = Holdings(folder, commercial=False)
+    base = weights / tiny.BASES["sd15"]
+    write_single_file(base, tmp_path / "download")
+    holdings.let_in(parse_base(address), tmp_path / "download")
+    holdings.let_in(parse_base("someone/folder"), base)
+    engine = opened(networks, folder)
+    single = drawn_by(engine, base_1_5_model_repo=address)
+    assert single.files == drawn_by(engine, base_1_5_model_repo="someone/folder").files
+    with pytest.raises(FeatureNotSupported, match="SDXL-v1 draws on Stable Diffusion XL"):
+        drawn_by(engine, model_type="SDXL-v1", base_sdxl_model_repo=address)

@@ -12,6 +12,7 @@ Knows diffusers' and transformers' loaders; knows no request and no repository's
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,9 +80,12 @@ def load_single_file(file: Path, like: Path, machine: Machine, *, xl: bool) -> B
     Raises NetworkUnfit if the file does not hold what that configuration needs.
     """
     kind: Any = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
-    with _unfit(file):
+    with _unfit(file), tempfile.TemporaryDirectory() as folder:
+        # diffusers goes by the name, and would unpickle a file that is called otherwise.
+        named = Path(folder) / "model.safetensors"
+        named.symlink_to(file.resolve())
         whole = kind.from_single_file(
-            str(file),
+            str(named),
             config=str(like),
             local_files_only=True,
             torch_dtype=machine.dtype,
