@@ -154,7 +154,8 @@ def test_a_photo_without_a_face_is_refused_at_its_field(portray: Portray) -> Non
 
 def test_it_stops_between_two_steps(face_id_engine: SketchFaceId) -> None:
     desk = Desk()
-    asked = IpAdapterFaceIdInput(prompt="x", face_image_url=ASTRONAUT, num_samples=1, width=64)
+    wishes = {"prompt": "x", "face_image_url": ASTRONAUT, "num_samples": 1, "width": 64}
+    asked = IpAdapterFaceIdInput.model_validate(wishes)
     work = face_id_engine.draw(asked, desk)
     while not next(work).message.startswith("Step 2 "):
         pass

@@ -91,6 +91,23 @@ def test_a_toon_is_still_the_person(draw: Draw, networks: Path) -> None:
     assert likeness(photos[0], astronaut) > 0.5
 
 
+@pytest.mark.parametrize("style", ["ink", "pencil", "oil"])
+def test_every_style_is_still_the_person(draw: Draw, networks: Path, style: str) -> None:
+    """By SFace's cosine, which steers none of them; 0.363 is OpenCV's line between persons."""
+    sface = locate("sface", networks)
+    assert sface is not None
+    detector, recogniser = FaceDetector(yunet(networks)), Recogniser(sface)
+    photos, stickers = [], []
+    for photo in ("01_astronaut_frontal.png", "06_biden_closeup.jpg"):
+        found = detector.find(open_picture((FACES / photo).read_bytes()).rgb)
+        photos.append(recogniser.embed(found.rgb, found.face))
+        drawn = draw(photo, prompt=style).plain
+        stickers.append(recogniser.embed(drawn, detector.find(drawn).face))
+    cosines = np.stack(photos) @ np.stack(stickers).T
+    assert cosines.diagonal().min() > 0.5
+    assert max(cosines[0, 1], cosines[1, 0]) < 0.363
+
+
 def test_two_people_the_larger_is_taken_and_the_other_left_out(draw: Draw, networks: Path) -> None:
     drawn = draw("08_two_people.jpg", image_size="square")
     assert "2 faces found, of nearly the same size" in drawn.said

@@ -84,3 +84,13 @@ def test_progress_only_grows(draw: Draw) -> None:
     shares = [step.progress for step in draw(upscale=True).steps if step.progress is not None]
     assert shares == sorted(shares)
     assert 0 < shares[0] < shares[-1] <= 1
+
+
+def test_scores_are_in_the_answer_when_asked_for_and_in_the_log_anyway(draw: Draw) -> None:
+    plain, scored = draw(), draw(return_scores=True)
+    assert "scores" not in plain.output.model_dump(exclude_unset=True)
+    said = scored.output.model_dump(exclude_unset=True)["scores"]
+    assert said["recogniser"] == "SFace"
+    assert f"Likeness to the photo: {said['similarity']:.2f}" in scored.said
+    assert said["similarity"] > 0.5
+    assert scored.files == plain.files

@@ -17,4 +17,5 @@ if sys.argv[1] == "serve":
         worker_command=(sys.executable, "-m", "tests.rig", "work"),
     )
 else:
-    work(until_eof=True, endpoints=RIG)
+    # Most tests' servers draw nothing with a network: opening them would only take their time.
+    work(until_eof=True, endpoints=RIG, warm=False)

@@ -29,6 +29,7 @@ def test_the_document_has_fals_structure(server: Server) -> None:
     ]
     assert set(found["components"]["schemas"]) == {
         "QueueStatus", "FaceToStickerInput", "FaceToStickerOutput", "Image", "ImageSize",
+        "Scores",  # of return_scores, which fal does not have
     }  # fmt: skip
 
 
@@ -52,10 +53,11 @@ def test_the_input_has_fals_defaults_and_texts(server: Server) -> None:
         "enable_safety_checker": True,
         "face_index": None,
         "face_box": None,
+        "return_scores": False,
     }
     # What fal does not have says so.
     ours = [name for name, field in fields.items() if field.get("x-extension")]
-    assert ours == ["face_index", "face_box"]
+    assert ours == ["face_index", "face_box", "return_scores"]
     assert fields["image_url"]["description"] == "URL of the video."
     assert schema["required"] == ["prompt", "image_url"]
     assert schema["x-fal-order-properties"] == list(fields)

@@ -18,11 +18,17 @@ from limner.worker.loop import Worker, WorkerParts
 from limner.worker.pictures import own_file_reader
 
 
-def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
-    """Build a worker from the settings and run it until SIGTERM, SIGINT or the end of stdin."""
+def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS, warm: bool = True) -> None:
+    """Build a worker from the settings and run it until SIGTERM, SIGINT or the end of stdin.
+
+    ``warm``: open the engines at once, in the background, instead of with the first request.
+    """
     settings = Settings()
     set_up_logging(settings)
     files = open_files(settings)
+    engines = Engines(endpoints, settings.engine, workshop(settings))
+    if warm:
+        engines.warm_up()
     with open_ledger(settings) as ledger:
         worker = Worker(
             WorkerParts(
@@ -34,7 +40,7 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
                     timeout=settings.download_timeout,
                     own_file=own_file_reader(files),
                 ),
-                engines=Engines(endpoints, settings.engine, workshop(settings)),
+                engines=engines,
                 slots=settings.slots,
                 lease=settings.lease,
                 retention=settings.retention,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -36,6 +38,14 @@ def needed(style: Style) -> tuple[str, ...]:
     return ("modnet", "face-stylizer-encoder", GENERATORS[style], "span-x4")
 
 
+@dataclass(slots=True)
+class _Place:
+    """Where one instrument is kept, and the lock under which it is opened."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    opened: Any = None
+
+
 class Instruments:
     """Opened networks, shared by all requests of a worker. Safe to use from several threads."""
 
@@ -45,8 +55,26 @@ class Instruments:
         self._threads = threads
         self._may_fetch = may_fetch
         self._index_url = index_url
-        self._open: dict[str, Any] = {}
+        self._places: dict[str, _Place] = {}
         self._lock = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Begin to open what nearly every request needs, all at once, and return.
+
+        Only what lies in ``home`` already: fetching waits until a request asks for it.
+        """
+        usual: dict[str, Callable[[], object]] = {
+            "yunet": lambda: self.detector,
+            "sface": lambda: self.recogniser,
+            "modnet": lambda: self.matte,
+            "open-nsfw": lambda: self.safety,
+        }
+        pool = ThreadPoolExecutor(len(usual), thread_name_prefix="open")
+        for name, opened in usual.items():
+            if locate(name, self._home) is not None:
+                # What fails here fails again, and is told, when a request needs it.
+                pool.submit(opened)
+        pool.shutdown(wait=False)
 
     def fetch(self, names: Sequence[str]) -> Iterator[str]:
         """Fetch what is absent, yielding each name just before. Raises NetworkMissing."""
@@ -94,6 +122,8 @@ class Instruments:
 
     def _once(self, name: str, opened: Callable[[], Instrument]) -> Instrument:
         with self._lock:
-            if name not in self._open:
-                self._open[name] = opened()
-            return cast("Instrument", self._open[name])
+            place = self._places.setdefault(name, _Place())
+        with place.lock:
+            if place.opened is None:
+                place.opened = opened()
+            return cast("Instrument", place.opened)

@@ -24,10 +24,17 @@ Floats = npt.NDArray[np.float32]
 FARTHEST = 12.0
 
 
-def fitted(drawing: Picture, crop: Picture, drawn: Floats | None, own: Floats) -> Picture:
+def fitted(
+    drawing: Picture,
+    crop: Picture,
+    drawn: Floats | None,
+    own: Floats,
+    where: Floats | None = None,
+) -> Picture:
     """The drawing [256, 256, 3] bent so that its features lie on the crop's.
 
     ``own`` are the crop's landmarks [5, 2], ``drawn`` the drawing's, if a face was found in it.
+    ``where`` [256, 256] 0…1 says how far it may be bent; everywhere if it is None.
     """
     if drawn is not None:
         # OpenCV answers None, which its types do not say, for points that fall together.
@@ -37,6 +44,8 @@ def fitted(drawing: Picture, crop: Picture, drawn: Floats | None, own: Floats) -
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     along = flow.calc(_contrast(crop), _contrast(drawing), cast("Floats", None))
     smooth = np.clip(cv2.GaussianBlur(along, (0, 0), 5), -FARTHEST, FARTHEST)
+    if where is not None:
+        smooth = smooth * where[..., None]
     rows, columns = np.mgrid[0 : crop.shape[0], 0 : crop.shape[1]].astype(np.float32)
     bent = cv2.remap(
         drawing,

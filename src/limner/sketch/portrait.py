@@ -1,12 +1,14 @@
 """Drawing a subject by a recipe: the hand of the sketch engine.
 
 *toon* redraws the photo itself. *ink*, *pencil* and *oil* are drawn by a generator from the
-face's latent, which words may move; they show the head as the generator imagines it.
+face's latent, which words may move; the head is as the generator imagines it, the features are
+bent and lent to it by the photo.
 Knows subjects, recipes and networks; knows nothing of canvases' backgrounds or requests.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import cv2
@@ -17,6 +19,8 @@ from limner.sketch import toon
 from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
+from limner.sketch.lending import lent
+from limner.sketch.merging import edited, fitted, toned
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
 from limner.sketch.subject import Subject
@@ -46,12 +50,8 @@ def draw_portrait(
 
 def imagine(subject: Subject, recipe: Recipe, instruments: Instruments) -> Subject:
     """What the generator of the recipe's style draws of the subject, cut free again."""
-    stylizer = instruments.stylizer(recipe.style)
     crop, affine = align(subject.rgb, subject.face.landmarks)
-    latent = shaped(stylizer.encode(crop), recipe)
-    small = stylizer.draw(recipe.style, latent, recipe.seed, recipe.grain)
-    # The oil generator paints the painting's upper edge too.
-    small = _without_frame(small) if recipe.style == "oil" else small
+    small = _drawn(crop, _mapped(subject.face, affine, 1).landmarks, recipe, instruments)
     upscaler = instruments.upscaler(4)
     large = upscaler(small)
     face = _mapped(subject.face, affine, upscaler.scale)
@@ -59,6 +59,27 @@ def imagine(subject: Subject, recipe: Recipe, instruments: Instruments) -> Subje
     side = large.shape[0]
     alpha = _within(alpha, _warped(subject.alpha, affine, side), face, recipe)
     return Subject(large, alpha * _dome(side), face, ())
+
+
+def _drawn(crop: Picture, landmarks: Floats, recipe: Recipe, instruments: Instruments) -> Picture:
+    """The crop's face [256, 256, 3] in the recipe's style, with the person's own features."""
+    stylizer, detector = instruments.stylizer(recipe.style), instruments.detector
+    latent = stylizer.encode(crop)
+    # Hair is the generator's own: bent after the photo's it would only swirl.
+    inner = blob(crop.shape, (SIZE / 2, SIZE * 0.48), (SIZE * 0.29, SIZE * 0.37), soft=0.5)
+
+    def bent(moves: Mapping[str, float]) -> Picture:
+        wanted = shaped(latent, replace(recipe, moves=moves))
+        small = stylizer.draw(recipe.style, wanted, recipe.seed, recipe.grain)
+        # The oil generator paints the painting's upper edge too.
+        small = _without_frame(small) if recipe.style == "oil" else small
+        faces = detector.detect(small, SIZE)
+        fit = fitted(small, crop, faces[0].landmarks if faces else None, landmarks, inner)
+        return toned(fit, crop)
+
+    drawing = bent(recipe.moves)
+    kept = edited(drawing, bent({})) if recipe.moves else None
+    return lent(drawing, crop, recipe.lent, kept)
 
 
 def shaped(latent: Floats, recipe: Recipe) -> Floats:
@@ -107,7 +128,7 @@ def _within(alpha: Floats, photo: Floats, face: Face, recipe: Recipe) -> Floats:
     if recipe.style == "oil":
         # The matting network takes painted skies for hair.
         return _spread(photo, 0.008 * side)
-    reach = 0.03 + 0.09 * max(0.0, recipe.moves.get("long_hair", 0.0))
+    reach = 0.02 + 0.09 * max(0.0, recipe.moves.get("long_hair", 0.0))
     x, y, width, height = face.box
     middle, radii = (x + width / 2, y + 0.4 * height), (0.6 * width, 0.75 * height)
     surely = (1 - _spread(1 - photo, 0.035 * side)) * blob(alpha.shape, middle, radii, soft=0.2)

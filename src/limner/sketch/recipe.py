@@ -49,6 +49,8 @@ class Recipe:
     truncation: float
     #: The same for the rows of the latent that say colour.
     colour_truncation: float
+    #: How much of the photo's features a generator's drawing is lent, 0…1.
+    lent: float
     #: Spread of the latent's chance, as a share of its distance from the average.
     jitter: float
     #: Strength of the generator's grain, 0 none … 1 as trained.
@@ -70,6 +72,7 @@ def cook(reading: Reading, numbers: Numbers) -> Recipe:
         moves={name: strength * pull for name, strength in reading.moves.items()},
         truncation=0.4 + kept,
         colour_truncation=(0.9 + 0.5 * numbers.ip_adapter_weight) * (0.4 + kept) / 1.1,
+        lent=kept**0.8,
         jitter=0.3 * numbers.ip_adapter_noise,
         grain=float(np.clip(20 / numbers.num_inference_steps, 0.25, 2)),
         background=reading.background or (ground[0], ground[1], ground[2]),

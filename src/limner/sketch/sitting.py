@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -57,6 +58,8 @@ class Plan:
     ground: Color | None
     #: 1 as usual: how loud the scene is.
     pull: float
+    #: How crisp everything is: 0 as painted, more is sharper, less than 0 out of focus.
+    focus: float
     #: (width, height) to draw at, in pixels.
     canvas: tuple[int, int]
 
@@ -71,7 +74,8 @@ class Sitting:
         self.most_lent = plan.most_lent
         self._sitter = seat(model.subject, plan.canvas, recipe.seed)
         scene = paint_scene(plan.scene, plan.canvas, recipe.seed, plan.ground, plan.pull)
-        painted = self._redrawn(_fine(recipe.toon))
+        scene = replace(scene, rgb=_focused(scene.rgb, plan.focus))
+        painted = _focused(self._redrawn(_fine(recipe.toon)), plan.focus)
         self._easel = Easel(self._sitter, painted, scene, plan.look, recipe.seed)
         self._layers: dict[bytes, Layer] = {}
         self._lying: bytes | None = None
@@ -139,6 +143,15 @@ class Sitting:
     def _redrawn(self, style: toon.ToonStyle) -> Picture:
         sitter = self._sitter
         return toon.draw(sitter.rgb, sitter.alpha, sitter.landmarks, style)
+
+
+def _focused(picture: Picture, amount: float) -> Picture:
+    """Edges strengthened by ``amount`` (an unsharp mask), or weakened where it is negative."""
+    if amount == 0:
+        return picture
+    soft = cv2.GaussianBlur(picture, (0, 0), max(0.8, min(picture.shape[:2]) / 260))
+    crisp = picture + np.float32(amount) * (picture.astype(np.float32) - soft)
+    return (crisp + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _fine(style: toon.ToonStyle) -> toon.ToonStyle:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +23,8 @@ Floats = npt.NDArray[np.float32]
 
 #: A part whose longer side is below this is enlarged by a network first. Pixels.
 SMALL = 220
+#: A part whose longer side is above this is shrunk first, unless more is asked for. Pixels.
+LARGE = 2048
 #: Below this height of a face in the photo, a matting network sees no person. Pixels.
 TINY_FACE = 40
 
@@ -42,15 +45,24 @@ def is_small(photo: Picture, face: Face) -> bool:
     return max(right - left, bottom - top) < SMALL
 
 
-def take(photo: Picture, faces: Sequence[Face], instruments: Instruments) -> Subject:
-    """The person with the first of ``faces`` in ``photo`` [h, w, 3]; the others are left out."""
+def take(
+    photo: Picture, faces: Sequence[Face], instruments: Instruments, longest: int = LARGE
+) -> Subject:
+    """The person with the first of ``faces`` in ``photo`` [h, w, 3]; the others are left out.
+
+    ``longest``: pixels that the longer side may have. A phone's photo has several times what is
+    drawn, and every map of it would cost as much memory again.
+    """
     face = faces[0]
     left, top, right, bottom = around(face.box, photo.shape[1], photo.shape[0])
     rgb = np.ascontiguousarray(photo[top:bottom, left:right])
-    scale = 1
+    scale = min(1.0, longest / max(rgb.shape[:2]))
     if is_small(photo, face):
-        scale = 4
-        rgb = instruments.upscaler(scale)(rgb)
+        scale = 4.0
+        rgb = instruments.upscaler(4)(rgb)
+    elif scale < 1:
+        size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     moved = [_moved(each, left, top, scale) for each in faces]
     alpha = instruments.matte(rgb)
     if face.box[3] < TINY_FACE or not agrees(alpha, moved[0].box):
@@ -58,7 +70,7 @@ def take(photo: Picture, faces: Sequence[Face], instruments: Instruments) -> Sub
     return Subject(rgb, alpha, moved[0], tuple(other.box for other in moved[1:]))
 
 
-def _moved(face: Face, left: int, top: int, scale: int) -> Face:
+def _moved(face: Face, left: int, top: int, scale: float) -> Face:
     x, y, width, height = face.box
     return Face(
         ((x - left) * scale, (y - top) * scale, width * scale, height * scale),

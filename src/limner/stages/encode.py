@@ -2,23 +2,29 @@
 
 The mark is IPTC's digital source type in an XMP packet (IPTC Photo Metadata 2023.1), as the EU's
 AI act asks of generated pictures (Art. 50). Nothing else is written: no date, no name, no prompt.
-Knows Pillow; knows nothing of where the bytes go.
+Knows the PNG file format (W3C, third edition) and ISA-L's deflate; nothing of where bytes go.
 """
 
+# isal's own annotations are partial.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-import io
+import struct
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from isal import isal_zlib
 
 Pixels = npt.NDArray[np.uint8]
 
-#: zlib's level: twice as fast as Pillow's 6, and 4 % larger on our stickers.
-COMPRESSION = 4
+#: ISA-L's level: 0 is 15 % larger and no faster on our stickers, 2 and 3 are not smaller.
+COMPRESSION = 1
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: PNG's colour types by the number of channels, and its filter that takes off the row above.
+_COLOUR_TYPES = {3: 2, 4: 6}
+_UP = 2
 
 
 class Source(StrEnum):
@@ -38,9 +44,35 @@ _XMP = (
 
 
 def encode_png(pixels: Pixels, source: Source) -> bytes:
-    """A PNG of RGB [h, w, 3] or RGBA [h, w, 4]; the same pixels always give the same bytes."""
-    chunks = PngInfo()
-    chunks.add_itxt("XML:com.adobe.xmp", _XMP.format(source.value))
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "PNG", pnginfo=chunks, compress_level=COMPRESSION)
-    return encoded.getvalue()
+    """A PNG of RGB [h, w, 3] or RGBA [h, w, 4]; the same pixels always give the same bytes.
+
+    Always on one machine. A processor for which ISA-L has another matcher (ARM, an x86-64
+    without SSE 4.2) may write other bytes of the same pixels: decision 0008.
+    """
+    height, width, channels = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
+    # An international text chunk: keyword, not compressed, no language, no translated keyword.
+    words = b"XML:com.adobe.xmp\0\0\0\0\0" + _XMP.format(source.value).encode()
+    body = isal_zlib.compress(_filtered(pixels), COMPRESSION)
+    chunks = ((b"IHDR", header), (b"iTXt", words), (b"IDAT", body), (b"IEND", b""))
+    return b"".join([_SIGNATURE, *(part for chunk in chunks for part in _chunk(*chunk))])
+
+
+def _filtered(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    """The scanlines [h, 1 + w·channels], each less the one above it (filter type 2, "Up").
+
+    One filter for all rows: choosing per row costs three times the compression itself and saves
+    4 % on our stickers, whose flat colours compress well in any case.
+    """
+    rows = pixels.reshape(len(pixels), -1)
+    lines = np.empty((rows.shape[0], rows.shape[1] + 1), np.uint8)
+    lines[:, 0] = _UP
+    lines[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=lines[1:, 1:])
+    return lines
+
+
+def _chunk(name: bytes, body: bytes) -> tuple[bytes, bytes, bytes]:
+    """Length and name, body, checksum of name and body."""
+    checksum = isal_zlib.crc32(body, isal_zlib.crc32(name))
+    return struct.pack(">I", len(body)) + name, body, struct.pack(">I", checksum)

@@ -125,7 +125,8 @@ def own_colours(rgb: Picture, alpha: Floats) -> Picture:
     known = sure.copy()
     spread = filled.copy()
     reach = 2.0
-    limit = max(rgb.shape[:2]) / 2
+    # A strip is not shrunk to nothing.
+    limit = min(max(rgb.shape[:2]) / 2, min(rgb.shape[:2]))
     levels: list[tuple[Floats, Floats]] = []
     while reach < limit:
         shrink = 1 / reach

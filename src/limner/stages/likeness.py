@@ -18,6 +18,11 @@ from limner.stages.face import Face
 Pixels = npt.NDArray[np.uint8]
 Embedding = npt.NDArray[np.float32]
 
+#: How far around the five landmarks the recogniser looks, in their own extents, and more.
+_REACH = 2.0
+#: The recogniser's own picture: 112 px, in which the landmarks span about this many.
+_SPAN = 40.0
+
 #: OpenCV's own threshold: above it two photos are taken to show the same person.
 SAME_PERSON = 0.363
 
@@ -37,8 +42,10 @@ class Recogniser:
     def embed(self, rgb: Pixels, face: Face) -> Embedding:
         """The face in ``rgb`` [h, w, 3] as a unit vector [128]."""
         network = self._network()
-        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-        row = np.array([*face.box, *face.landmarks.ravel(), face.score], np.float32)
+        part, landmarks = _near(rgb, face.landmarks)
+        bgr = cv2.cvtColor(part, cv2.COLOR_RGB2BGR)
+        # The box is in the row, but the alignment goes by the landmarks alone.
+        row = np.array([*face.box, *landmarks.ravel(), face.score], np.float32)
         feature = network.feature(network.alignCrop(bgr, row)).ravel().astype(np.float32)
         return feature / max(float(np.linalg.norm(feature)), 1e-12)
 
@@ -54,3 +61,24 @@ class Recogniser:
 def likeness(one: Embedding, other: Embedding) -> float:
     """The cosine of two unit vectors, -1…1; ``SAME_PERSON`` or more: probably the same."""
     return float(one @ other)
+
+
+def _near(rgb: Pixels, landmarks: npt.NDArray[np.float32]) -> tuple[Pixels, Embedding]:
+    """The part of ``rgb`` the recogniser looks at, and the landmarks [5, 2] in its pixels.
+
+    It reads single pixels; where a face is large, they are averaged first.
+    """
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    extent = max(float((high - low).max()), 1.0)
+    reach = _REACH * extent
+    left, top = (max(0, int(value - reach)) for value in low)
+    right, bottom = (int(value + reach) + 1 for value in high)
+    part = rgb[top:bottom, left:right]
+    moved = (landmarks - np.array([left, top], np.float32)).astype(np.float32)
+    shrink = 2 * _SPAN / extent
+    if shrink >= 1:
+        return part, moved
+    size = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
+    ratio = np.array(size, np.float32) / np.array(part.shape[1::-1], np.float32)
+    small = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, (moved * ratio).astype(np.float32)

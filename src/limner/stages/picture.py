@@ -208,7 +208,8 @@ def _develop(image: Image.Image) -> Picture:
     if turn is not None:
         colour = colour.transpose(turn)
         alpha = None if alpha is None else alpha.transpose(turn)
-    rgb = np.array(_to_srgb(colour, icc), dtype=np.uint8)
+    # Pillow hands over its pixels as bytes, which numpy can hold without a copy of its own.
+    rgb = np.asarray(_to_srgb(colour, icc), dtype=np.uint8)
     if alpha is None:
         return _sealed(rgb, None)
     opacity = np.array(alpha, dtype=np.uint8)
@@ -243,7 +244,7 @@ def _take_apart(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
         return whole.convert("L" if gray else "RGB"), whole.getchannel("A")
     if gray:
         return image.convert("L"), None
-    if image.mode == "CMYK":
+    if image.mode in ("RGB", "CMYK"):
         return image, None
     return image.convert("RGB"), None
 
@@ -279,7 +280,8 @@ def _to_srgb(colour: Image.Image, icc: object) -> Image.Image:
         except Exception:  # noqa: BLE001
             # Broken, or for another colour space: every viewer then shows the plain colours.
             pass
-    return colour.convert("RGB")
+    # Pillow copies also what is of that mode already: 36 MB of a phone's photo.
+    return colour if colour.mode == "RGB" else colour.convert("RGB")
 
 
 def _srgb() -> ImageCms.ImageCmsProfile:

@@ -13,8 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import structlog
+
 from limner.endpoints.base import Endpoint, Engine, Workshop
-from limner.errors import EngineUnavailable
+from limner.errors import EngineUnavailable, whereabouts
+
+log = structlog.get_logger(__name__)
 
 #: From the best to the one that runs everywhere.
 PREFERENCE = ("diffusion", "sketch")
@@ -86,11 +90,16 @@ class Engines:
         self._wanted = wanted
         self._workshop = workshop
         self._open: dict[str, OpenEngine] = {}
-        self._lock = threading.Lock()
+        # One each: an engine that takes minutes to open must not hold up another.
+        self._locks = {endpoint.id: threading.Lock() for endpoint in endpoints}
+
+    def warm_up(self) -> None:
+        """Begin to open every engine, one after the other, in the background."""
+        threading.Thread(target=self._open_all, name="warm-up", daemon=True).start()
 
     def engine(self, endpoint_id: str) -> OpenEngine:
         """The engine of an endpoint. Raises EngineUnavailable, NetworkMissing."""
-        with self._lock:
+        with self._locks[endpoint_id]:
             if endpoint_id not in self._open:
                 choice = choose(self.endpoints[endpoint_id], self._wanted, self._workshop)
                 module, _, function = choice.target.partition(":")
@@ -98,3 +107,10 @@ class Engines:
                 engine = cast("Engine", open_engine(self._workshop))
                 self._open[endpoint_id] = OpenEngine(choice.name, engine)
             return self._open[endpoint_id]
+
+    def _open_all(self) -> None:
+        for endpoint_id in self.endpoints:
+            try:
+                self.engine(endpoint_id)
+            except Exception as fault:  # noqa: BLE001 - a request will meet it again and be told
+                log.warning("engine_not_opened", endpoint=endpoint_id, fault=whereabouts(fault))

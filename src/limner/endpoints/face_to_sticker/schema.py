@@ -13,6 +13,7 @@ from limner.endpoints.fields import (
     FalModel,
     Image,
     ImageSizeInput,
+    extension,
     face_box,
     face_index,
     order_properties,
@@ -84,6 +85,21 @@ class FaceToStickerInput(FalModel):
     )
     face_index: int | None = face_index()
     face_box: list[FiniteFloat] | None = face_box()
+    return_scores: bool = extension(
+        False,
+        description="Whether to answer with how alike the sticker and the photo are. "
+        "Not part of fal's API.",
+    )
+
+
+class Scores(FalModel):
+    """How alike the sticker and the photo are."""
+
+    similarity: float | None = Field(
+        description="Cosine of the SFace embeddings of the sticker and the photo, -1…1; "
+        "null where no face is recognised in the drawing.",
+    )
+    recogniser: str = Field(description="Which network measured.")
 
 
 class FaceToStickerOutput(FalModel):
@@ -98,6 +114,9 @@ class FaceToStickerOutput(FalModel):
     has_nsfw_concepts: dict[str, bool] = Field(
         description="Whether the generated images contain NSFW concepts. "
         "The key is the image type and the value is a boolean.",
+    )
+    scores: Scores | None = extension(
+        description="How alike they are, if return_scores asked for it. Not part of fal's API."
     )
 
 

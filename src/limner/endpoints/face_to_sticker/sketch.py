@@ -17,6 +17,7 @@ from limner.endpoints.face_to_sticker.schema import (
     MAX_SEED,
     FaceToStickerInput,
     FaceToStickerOutput,
+    Scores,
 )
 from limner.endpoints.fields import pixels
 from limner.errors import FeatureNotSupported, blame
@@ -28,10 +29,10 @@ from limner.sketch.subject import is_small, take
 from limner.stages.choice import choose
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
-from limner.stages.likeness import likeness
+from limner.stages.likeness import Embedding, likeness
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
-from limner.stages.sticker import cut_out, die_cut, on_background
+from limner.stages.sticker import LARGEST, cut_out, die_cut, on_background
 from limner.stages.upscale import refined
 
 Pixels = npt.NDArray[np.uint8]
@@ -49,14 +50,13 @@ class SketchSticker:
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
         canvas = _canvas(input, self._limits.max_pixels)
-        tools, limits = self._instruments, self._limits
+        tools = self._instruments
 
         # 1 The photo, and the face in it
         with blame("image_url"):
-            encoded = pictures.read(input.image_url)
-            photo = open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side)
-            yield Step(f"Photo read: {photo.rgb.shape[1]}×{photo.rgb.shape[0]} pixels", 0.05)
-            found = tools.detector.find(photo.rgb)
+            photo = self._opened(pictures.read(input.image_url))
+            yield Step(f"Photo read: {photo.shape[1]}×{photo.shape[0]} pixels", 0.05)
+            found = tools.detector.find(photo)
         found = choose(found, input.face_index, input.face_box)
         yield _found(found, chosen=(input.face_index, input.face_box) != (None, None))
 
@@ -69,7 +69,9 @@ class SketchSticker:
             yield Step(f"Fetching the network {name}, once", 0.15)
 
         # 3 The person, cut free and drawn
-        subject = take(found.rgb, found.faces, tools)
+        own = tools.recogniser.embed(found.rgb, found.face)
+        subject = take(found.rgb, found.faces, tools, longest=_longest(canvas))
+        del photo, found  # a phone's photo is 36 MB of pixels, and others wait for the room
         yield Step("Cut free from the background", 0.35)
         drawing, person = draw_portrait(subject, recipe, canvas, tools)
         yield Step(f"Drawn in the style {recipe.style}", 0.6)
@@ -80,7 +82,8 @@ class SketchSticker:
         plain = on_background(sticker, ground, canvas, recipe.shadow)
         cutout = cut_out(sticker, canvas)
         yield Step("Die-cut and laid on its background", 0.7)
-        yield self._compared(found, plain)
+        alike = self._compared(own, plain)
+        yield _alike(alike)
         if input.upscale:
             plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
 
@@ -89,7 +92,12 @@ class SketchSticker:
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        return self._handed_over(plain, cutout, recipe, unsafe, pictures)
+        output = self._handed_over(plain, cutout, recipe, unsafe, pictures)
+        return _scored(output, alike) if input.return_scores else output
+
+    def _opened(self, encoded: bytes) -> Pixels:
+        limits = self._limits
+        return open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side).rgb
 
     def _networks(self, input: FaceToStickerInput, recipe: Recipe, found: Found) -> tuple[str, ...]:
         names = needed(recipe.style)
@@ -97,15 +105,12 @@ class SketchSticker:
             names = (*names, "span-x4")
         return (*names, "span-x2") if input.upscale else names
 
-    def _compared(self, found: Found, plain: Pixels) -> Step:
-        """How alike photo and sticker are, said for whoever wonders."""
+    def _compared(self, own: Embedding, plain: Pixels) -> float | None:
+        """How alike photo and sticker are, -1…1; None where no face is seen in the sticker."""
         faces = self._instruments.detector.detect(plain, 640)
         if not faces:
-            return Step("Likeness to the photo: no face is recognised in the drawing", 0.75)
-        recogniser = self._instruments.recogniser
-        own = recogniser.embed(found.rgb, found.face)
-        alike = likeness(own, recogniser.embed(plain, faces[0]))
-        return Step(f"Likeness to the photo: {alike:.2f}", 0.75)
+            return None
+        return likeness(own, self._instruments.recogniser.embed(plain, faces[0]))
 
     def _enlarged(
         self, plain: Pixels, cutout: Pixels, steps: int
@@ -159,6 +164,22 @@ def _canvas(input: FaceToStickerInput, max_pixels: int) -> tuple[int, int]:
     return width, height
 
 
+def _alike(alike: float | None) -> Step:
+    said = "no face is recognised in the drawing" if alike is None else f"{alike:.2f}"
+    return Step(f"Likeness to the photo: {said}", 0.75)
+
+
+def _scored(output: FaceToStickerOutput, alike: float | None) -> FaceToStickerOutput:
+    similarity = None if alike is None else round(alike, 4)
+    scores = Scores(similarity=similarity, recogniser="SFace")
+    return output.model_copy(update={"scores": scores})
+
+
+def _longest(canvas: tuple[int, int]) -> int:
+    """Pixels of the photo's part that are worth looking at: a quarter more than are drawn."""
+    return max(1024, round(1.25 * min(max(canvas), LARGEST)))
+
+
 def _found(found: Found, *, chosen: bool) -> Step:
     tries = "" if len(found.tried) == 1 else f"; tried: {', '.join(found.tried)}"
     number = len(found.faces)
@@ -208,8 +229,9 @@ def _with_alpha(rgb: Pixels, cutout: Pixels) -> Pixels:
 
 
 def open_engine(workshop: Workshop) -> SketchSticker:
-    """The engine of a worker."""
-    return SketchSticker(
-        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
-        workshop.limits,
+    """The engine of a worker; its networks are being opened when this returns."""
+    instruments = Instruments(
+        workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url
     )
+    instruments.warm_up()
+    return SketchSticker(instruments, workshop.limits)

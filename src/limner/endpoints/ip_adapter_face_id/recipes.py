@@ -55,6 +55,8 @@ GRID = 8
 MOST_LENT = 0.16
 #: A drawing's shorter side, where the longer one allows it, in pixels.
 NARROWEST = 96
+#: How far words about sharpness and blur sharpen the layers, or soften them.
+FOCUS = 2.2
 #: Strength of film grain as it comes, in units of RGB.
 GRAIN = 1.6
 
@@ -96,6 +98,7 @@ def plan(input: IpAdapterFaceIdInput, reading: Reading, seed: int) -> Plan:
         scene=scene_of(reading),
         ground=reading.background,
         pull=float(np.clip(pull, 0, 2.7)),
+        focus=float(np.clip(-FOCUS * np.log(wish.get("smoothness", 1.0)), -1, 1)),
         canvas=working_size(rounded(input.width), rounded(input.height), own),
     )
 
