@@ -77,8 +77,16 @@ def drawn_by(engine: DiffusionSticker, photo: str = ASTRONAUT, **wishes: Any) ->
             return Drawn(end.value, album.kept, steps)
 
 
-def test_a_sticker_comes_with_and_without_its_background(engine: DiffusionSticker) -> None:
-    drawn = drawn_by(engine)
+@pytest.fixture(scope="module")
+def usual(engine: DiffusionSticker) -> Drawn:
+    """A sticker as it comes."""
+    return drawn_by(engine)
+
+
+def test_a_sticker_comes_with_and_without_its_background(
+    engine: DiffusionSticker, usual: Drawn
+) -> None:
+    drawn = usual
     assert drawn.picture(0).shape == (96, 64, 3)
     assert drawn.picture(1).shape == (96, 64, 4)
     alpha = drawn.picture(1)[..., 3]
@@ -104,8 +112,10 @@ def test_a_sticker_comes_with_and_without_its_background(engine: DiffusionSticke
         {"guidance_scale": 9.0},
     ],
 )
-def test_what_is_asked_for_is_seen(engine: DiffusionSticker, change: dict[str, Any]) -> None:
-    assert drawn_by(engine, **change).files[0] != drawn_by(engine).files[0]
+def test_what_is_asked_for_is_seen(
+    engine: DiffusionSticker, usual: Drawn, change: dict[str, Any]
+) -> None:
+    assert drawn_by(engine, **change).files[0] != usual.files[0]
 
 
 def test_upscaled_is_exactly_twice_the_size(engine: DiffusionSticker) -> None:
