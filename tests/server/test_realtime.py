@@ -182,3 +182,12 @@ def test_only_a_key_or_a_token_in_scope_opens_the_line(guarded: tuple[Server, st
     assert refusal(server, f"{path}?fal_jwt_token={token('face-to-sticker')}")[0] == 403
     late = token("metronome", 0.001)
     assert eventually(lambda: refusal(server, f"{path}?fal_jwt_token={late}"))[0] == 401
+
+
+def test_a_page_of_another_site_cannot_open_a_keyless_line(server: Server) -> None:
+    # CORS does not cover websockets, so the handshake itself looks at Origin (decision 0003).
+    path = f"/fal.run/{METRONOME}/realtime"
+    assert refusal(server, path, origin="https://evil.example.com.co")[0] == 403
+    with connect(server, path, origin="http://localhost:3000") as line:
+        line.send(pack({"steps": 0}))
+        assert unpack(line.recv(20))["steps"] == 0

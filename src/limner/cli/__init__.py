@@ -22,6 +22,8 @@ keys = typer.Typer(help="Make, list and revoke the keys that callers use.", no_a
 app.add_typer(keys, name="keys")
 models = typer.Typer(help="The diffusion engine's weights: which there are, and which are here.")
 app.add_typer(models, name="models")
+requests = typer.Typer(help="The requests the ledger knows.", no_args_is_help=True)
+app.add_typer(requests, name="requests")
 
 
 @app.command()
@@ -154,3 +156,32 @@ def keys_revoke(key_id: str) -> None:
     from limner.cli.keys import revoke
 
     revoke(key_id)
+
+
+@requests.command("list")
+def requests_list(
+    state: Annotated[
+        str | None, typer.Option(help="queued, running, done, failed or cancelled.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+) -> None:
+    """Show the newest requests."""
+    from limner.cli.requests import show
+
+    show(state, limit)
+
+
+@requests.command("show")
+def requests_show(request_id: str) -> None:
+    """Show how a request stands, its log, and the deliveries of its webhook."""
+    from limner.cli.requests import show_one
+
+    show_one(request_id)
+
+
+@requests.command("redeliver")
+def requests_redeliver(request_id: str) -> None:
+    """Send a request's webhooks again."""
+    from limner.cli.requests import redeliver
+
+    redeliver(request_id)

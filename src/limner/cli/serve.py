@@ -16,6 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http import h11_impl
 
+import limner
+from limner.cli.about import about
 from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder, workshop
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
@@ -30,6 +32,9 @@ from limner.worker.supervisor import Supervisor
 
 #: What the supervisor runs; it holds the other end of its standard input.
 WORKER_COMMAND = (sys.executable, "-m", "limner", "work", "--until-eof")
+
+#: The web page, built from frontend/.
+PLAYGROUND = Path(limner.__file__).parent / "playground"
 
 #: Hosts that mean "on every address of this machine"; no certificate can name them.
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -110,6 +115,8 @@ def serve(
                 public_url=settings.public_url,
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
+                playground=PLAYGROUND,
+                about=lambda: about(settings, endpoints, supervisor),
             )
         )
         name_client_closed_request()

@@ -16,12 +16,14 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from limner.requests import forgetting, keyring, leasing, outbox, queueing
+from limner.requests import forgetting, history, keyring, leasing, outbox, queueing, register
 from limner.requests.bell import Bell, bell_folder
 from limner.requests.database import Database
+from limner.requests.history import Sought
 from limner.requests.keyring import Key
 from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
 from limner.requests.outbox import Delivery
+from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
 Connection = sa.Connection
@@ -209,12 +211,26 @@ class Ledger:
         """Every delivery of a request, oldest first."""
         return self._database.read(lambda connection: outbox.deliveries(connection, request_id))
 
+    def ended(self, sought: Sought) -> Future[list[Request]]:
+        """Requests that have ended, with their payloads."""
+        return self._database.read(lambda connection: history.ended(connection, sought))
+
     def redeliver(self, request_id: str) -> Future[int]:
         """Send a request's webhooks again; how many there are."""
         return self._database.write(
             lambda connection: outbox.redeliver(connection, request_id, self._clock()),
             lambda _: self._bell.ring(["outbox"]),
         )
+
+    # Who keeps an eye on it
+
+    def search(self, wanted: Wanted) -> Future[list[Entry]]:
+        """The newest requests that match."""
+        return self._database.read(lambda connection: register.search(connection, wanted))
+
+    def census(self) -> Future[dict[str, dict[str, int]]]:
+        """How many requests of each endpoint wait and run."""
+        return self._database.read(register.census)
 
     # Who may call
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI, Request
@@ -18,10 +20,13 @@ from limner.endpoints.base import Endpoint
 from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.server import problems
+from limner.server.desk import desk_router
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
 from limner.server.openapi import documents_router
+from limner.server.platform import Platform, platform_router
+from limner.server.playground import mount_playground
 from limner.server.queue import Queue, queue_router
 from limner.server.realtime import Realtime, realtime_router
 from limner.server.run import Run, run_router
@@ -52,6 +57,10 @@ class ServerParts:
     strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
+    #: The built web page to show at ``/``; None for an API without a page.
+    playground: Path | None = None
+    #: What is told of this server beside the ledger: engines, workers, retention.
+    about: Callable[[], Mapping[str, Any]] = field(default=dict)
 
 
 def create_app(parts: ServerParts) -> FastAPI:
@@ -101,9 +110,13 @@ def create_app(parts: ServerParts) -> FastAPI:
         middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
     )
     problems.install(app)
+    if parts.playground is not None:
+        mount_playground(app, parts.playground)
     _own_routes(app, parts)
+    app.include_router(desk_router(gate, parts.ledger, parts.files, parts.endpoints, parts.about))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
+    app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
     app.include_router(documents_router(parts.endpoints, strict=parts.strict))
     storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
 

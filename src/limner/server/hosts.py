@@ -34,6 +34,7 @@ PARTS = {
     "v3b.fal.media": "media",
     "fal.media": "media",
     "fal.ai": "site",
+    "api.fal.ai": "platform",
 }
 
 #: The name under which each part is told to callers.
@@ -51,7 +52,10 @@ PROXY_PATH = "/api/fal/proxy"
 HOST = re.compile(r"([A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 #: First path segments that are our own and no endpoint's owner.
-OWN = frozenset({"", "health", "ready", "api"})
+OWN = frozenset({"", "health", "ready", "api", "assets"})
+
+#: Our own API; other paths below ``/limner`` may be an endpoint of that owner.
+OWN_API = "/limner/v1/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class Hosts:
             part = part_of(first) if first not in OWN else None
             if part is not None:
                 inner = f"/@{part}/{rest}"
-            elif first in OWN:
+            elif first in OWN or path.startswith(OWN_API):
                 inner = path
             else:
                 inner = f"/@run{path}"

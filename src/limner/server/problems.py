@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI, Request
@@ -19,9 +19,45 @@ from limner.errors import OUR_FAULT, Answer, CallersFault, whereabouts
 log = structlog.get_logger(__name__)
 
 
+#: The platform API's words for what went wrong (wire.md 8.2); any other status is its closest.
+PLATFORM_TYPES = {
+    400: "validation_error",
+    401: "authorization_error",
+    403: "permission_error",
+    404: "not_found",
+    429: "rate_limited",
+    500: "server_error",
+}
+
+
 def as_response(answer: Answer) -> JSONResponse:
     """An Answer on the wire."""
     return JSONResponse(answer.body, answer.status, headers=answer.headers)
+
+
+def as_told(request: Request, answer: Answer) -> JSONResponse:
+    """An Answer in the dialect of the part that was called: the platform API has its own."""
+    if not request.scope["path"].startswith("/@platform"):
+        return as_response(answer)
+    status = answer.status if answer.status in PLATFORM_TYPES else 400
+    error = {
+        "type": PLATFORM_TYPES[status],
+        "message": in_words(answer.body["detail"]),
+        "docs_url": "https://docs.fal.ai/errors",
+        "request_id": "",
+    }
+    return JSONResponse({"error": error}, status, headers=answer.headers)
+
+
+def in_words(detail: Any) -> str:
+    """fal's ``detail``, a text or a list of entries, as one line."""
+    if not isinstance(detail, list):
+        return str(detail)
+    entries = cast("list[dict[str, Any]]", detail)
+    return "; ".join(
+        f"{'.'.join(str(step) for step in entry['loc'][1:]) or 'input'}: {entry['msg']}"
+        for entry in entries
+    )
 
 
 def outer_path(path: str) -> str:
@@ -32,9 +68,9 @@ def outer_path(path: str) -> str:
 def install(app: FastAPI) -> None:
     """Make ``app`` speak of every error as fal does."""
 
-    async def callers_fault(_: Request, problem: Exception) -> JSONResponse:
+    async def callers_fault(request: Request, problem: Exception) -> JSONResponse:
         assert isinstance(problem, CallersFault)
-        response = as_response(problem.answer())
+        response = as_told(request, problem.answer())
         # wire.md 4.4, 4.5: what was refused costs nothing, and says so.
         response.headers.setdefault("x-fal-billable-units", "0")
         return response
@@ -45,11 +81,11 @@ def install(app: FastAPI) -> None:
         if problem.status_code == HTTPStatus.NOT_FOUND:
             detail = f"Path {outer_path(request.scope['path'])} not found"
         headers: Mapping[str, str] = problem.headers or {}
-        return JSONResponse({"detail": detail}, problem.status_code, headers=dict(headers))
+        return as_told(request, Answer(problem.status_code, {"detail": detail}, dict(headers)))
 
     async def our_fault(request: Request, problem: Exception) -> JSONResponse:
         log.error("call_failed", method=request.method, fault=whereabouts(problem))
-        return as_response(OUR_FAULT)
+        return as_told(request, OUR_FAULT)
 
     app.add_exception_handler(CallersFault, callers_fault)
     app.add_exception_handler(HTTPException, routing)

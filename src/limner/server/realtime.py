@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, WebSocket
@@ -22,7 +22,7 @@ from limner.requests.request import Request
 from limner.server.frames import Frame, read, receive, send, send_json
 from limner.server.intake import App, Intake
 from limner.server.keys import Caller
-from limner.server.problems import as_response
+from limner.server.problems import as_response, in_words
 from limner.server.queue import outcome_headers
 from limner.server.watch import Watch
 
@@ -138,17 +138,6 @@ def error_message(reply: Reply, request_id: Any) -> dict[str, Any]:
         "status_code": reply.status,
         "detail": detail,
     }
-
-
-def in_words(detail: Any) -> str:
-    """fal's ``detail``, a text or a list of entries, as one line."""
-    if not isinstance(detail, list):
-        return str(detail)
-    entries = cast("list[dict[str, Any]]", detail)
-    return "; ".join(
-        f"{'.'.join(str(step) for step in entry['loc'][1:]) or 'input'}: {entry['msg']}"
-        for entry in entries
-    )
 
 
 async def converse(socket: WebSocket, desk: Desk, answer: Answer, buffering: int | None) -> None:

@@ -9,6 +9,7 @@ what it prints.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import inspect
 import json
 import socket
@@ -299,6 +300,8 @@ async def with_async_client(calls: list[Callable[[Client], Awaitable[Any]]]) -> 
 
 
 def main() -> None:
+    # A synchronous call that never returns cannot be cancelled: say where it stands, and end.
+    faulthandler.dump_traceback_later(100, exit=True)
     calls = [call for call in CALLS if ROAD != "variables" or call not in BEYOND_HOST_VARIABLES]
     client = fal_client.SyncClient(key="any:key")
     with ThreadPoolExecutor(6) as pool:

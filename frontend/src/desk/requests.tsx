@@ -1,0 +1,111 @@
+/** The register: every request that this key may see, newest first. */
+import { useSignal } from "@preact/signals";
+import { link } from "../route";
+import { admin, keyed } from "../server";
+import { moment, seconds, t } from "../texts";
+import { desk, Trouble, useFetched } from "./fetched";
+
+const states = ["queued", "running", "done", "failed", "cancelled"] as const;
+export type State = (typeof states)[number];
+
+type Entry = {
+  place: number;
+  id: string;
+  endpoint: string;
+  key_id: string;
+  state: State;
+  progress: number;
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+};
+
+const PAGE = 30;
+
+export function RequestsPage() {
+  const state = useSignal<State | "">("");
+  const text = useSignal("");
+  const shown = useSignal(PAGE);
+  const query = new URLSearchParams({ limit: String(Math.min(shown.value, 200)) });
+  if (state.value) query.set("state", state.value);
+  if (text.value) query.set("text", text.value);
+  const { answer, fault } = useFetched<{ requests: Entry[]; next: number | null }>(desk(`requests?${query}`));
+  const withKeys = keyed.value && admin.value;
+  document.title = `${t("requests.title")} · Limner`;
+  return (
+    <main id="page" class="desk" tabIndex={-1}>
+      <h1>{t("requests.title")}</h1>
+      <p class="help">{t("requests.forgotten")}</p>
+      <form class="row filters" role="search" onSubmit={(event) => event.preventDefault()}>
+        <input
+          type="search"
+          aria-label={t("requests.search")}
+          placeholder={t("requests.search")}
+          onInput={(event) => { text.value = event.currentTarget.value.trim(); }}
+        />
+        <select
+          aria-label={t("requests.state")}
+          onChange={(event) => { state.value = event.currentTarget.value as State | ""; }}
+        >
+          <option value="">{t("requests.all")}</option>
+          {states.map((one) => (
+            <option key={one} value={one}>
+              {t(`state.${one}`)}
+            </option>
+          ))}
+        </select>
+      </form>
+      <Trouble fault={fault.value} />
+      {answer.value?.requests.length === 0 ? <p class="empty">{t("requests.none")}</p> : null}
+      {answer.value?.requests.length ? (
+        <table>
+          <thead>
+            <tr>
+              <th>{t("requests.id")}</th>
+              <th>{t("requests.state")}</th>
+              <th>{t("requests.model")}</th>
+              <th>{t("requests.when")}</th>
+              <th>{t("requests.took")}</th>
+              {withKeys ? <th>{t("requests.key")}</th> : null}
+            </tr>
+          </thead>
+          <tbody>
+            {answer.value.requests.map((entry) => (
+              <Row key={entry.id} entry={entry} withKey={withKeys} />
+            ))}
+          </tbody>
+        </table>
+      ) : null}
+      {answer.value?.next && shown.value < 200 ? (
+        <button type="button" onClick={() => { shown.value += PAGE; }}>
+          {t("requests.more")}
+        </button>
+      ) : null}
+    </main>
+  );
+}
+
+function Row({ entry, withKey }: { entry: Entry; withKey: boolean }) {
+  const { started_at: from, finished_at: to } = entry;
+  return (
+    <tr>
+      <th scope="row">
+        <a href={link(`requests/${entry.id}`)}>
+          <code>{entry.id.slice(0, 8)}…{entry.id.slice(-4)}</code>
+        </a>
+      </th>
+      <td>
+        <StateMark state={entry.state} />
+        {entry.state === "running" ? ` ${Math.round(entry.progress * 100)} %` : ""}
+      </td>
+      <td>{entry.endpoint}</td>
+      <td>{moment(entry.created_at)}</td>
+      <td>{from !== null && to !== null ? seconds(to - from) : "–"}</td>
+      {withKey ? <td><code>{entry.key_id.slice(0, 6)}</code></td> : null}
+    </tr>
+  );
+}
+
+export function StateMark({ state }: { state: State }) {
+  return <span class={`state ${state}`}>{t(`state.${state}`)}</span>;
+}

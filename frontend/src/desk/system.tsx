@@ -1,0 +1,107 @@
+/** This server itself: what draws, who works, what waits, how long things are kept. */
+import { Coded } from "../controls";
+import { bytes, duration, moment, t } from "../texts";
+import { desk, Trouble, useFetched } from "./fetched";
+
+type System = {
+  version: string;
+  python: string;
+  platform: string;
+  started_at: number;
+  queue: Record<string, { queued?: number; running?: number }>;
+  engines: Record<string, { engine: string; why: string }>;
+  workers: { alive: number; wanted: number; slots: number; threads: number };
+  kept: { results: number; uploads: number };
+  home: string;
+  networks: { name: string; purpose: string; licence: string; bytes: number; present: boolean }[];
+};
+
+export function SystemPage() {
+  const { answer, fault } = useFetched<System>(desk("system"));
+  const system = answer.value;
+  document.title = `${t("system.title")} · Limner`;
+  return (
+    <main id="page" class="desk" tabIndex={-1}>
+      <h1>{t("system.title")}</h1>
+      <Trouble fault={fault.value} />
+      {system ? (
+        <>
+          <dl class="pairs">
+            <dt>{t("system.workers")}</dt>
+            <dd>{t("system.workers.value", system.workers)}</dd>
+            <dt>{t("system.up")}</dt>
+            <dd>{moment(system.started_at)}</dd>
+            <dt>{t("system.results")}</dt>
+            <dd>{duration(system.kept.results)}</dd>
+            <dt>{t("system.uploads")}</dt>
+            <dd>{duration(system.kept.uploads)}</dd>
+            <dt>{t("system.home")}</dt>
+            <dd><code>{system.home}</code></dd>
+            <dt>{t("system.version")}</dt>
+            <dd>{system.version}</dd>
+            <dt>{t("system.python")}</dt>
+            <dd>{system.python}</dd>
+            <dt>{t("system.platform")}</dt>
+            <dd>{system.platform}</dd>
+          </dl>
+          <h2>{t("system.models")}</h2>
+          <table>
+            <thead>
+              <tr>
+                <th>{t("requests.model")}</th>
+                <th>{t("system.engine")}</th>
+                <th>{t("system.waiting")}</th>
+                <th>{t("system.drawing")}</th>
+                <th>{t("system.why")}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {Object.entries(system.engines).map(([id, { engine, why }]) => (
+                <tr key={id}>
+                  <th scope="row">{id}</th>
+                  <td>{engine}</td>
+                  <td>{system.queue[id]?.queued ?? 0}</td>
+                  <td>{system.queue[id]?.running ?? 0}</td>
+                  <td>{why}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+          <Networks all={system.networks} />
+        </>
+      ) : null}
+    </main>
+  );
+}
+
+/** The networks that the sketch engine draws with. A missing one is fetched when it is first needed. */
+function Networks({ all }: { all: System["networks"] }) {
+  return (
+    <>
+      <h2>{t("system.networks")}</h2>
+      <p class="help"><Coded text={t("system.networks.help")} /></p>
+      <table>
+        <thead>
+          <tr>
+            <th>{t("system.network")}</th>
+            <th>{t("system.purpose")}</th>
+            <th>{t("stage.size")}</th>
+            <th>{t("system.licence")}</th>
+            <th>{t("system.present")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {all.map((network) => (
+            <tr key={network.name}>
+              <th scope="row">{network.name}</th>
+              <td lang="en">{network.purpose}</td>
+              <td>{bytes(network.bytes)}</td>
+              <td>{network.licence}</td>
+              <td>{t(network.present ? "system.here" : "system.missing")}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </>
+  );
+}

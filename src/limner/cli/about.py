@@ -1,0 +1,42 @@
+"""What the desk's page of this server tells beside the ledger. Knows settings and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from limner.cli.house import networks_folder, workshop
+from limner.endpoints.base import Endpoint
+from limner.settings import Settings
+from limner.sketch.networks import NETWORKS, locate
+from limner.worker.engines import choose
+from limner.worker.supervisor import Supervisor
+
+
+def about(
+    settings: Settings, endpoints: Sequence[Endpoint], supervisor: Supervisor
+) -> dict[str, object]:
+    """What ``/limner/v1/system`` tells of this server beside the ledger."""
+    home = networks_folder(settings)
+    given = workshop(settings)
+    choices = {each.id: choose(each, settings.engine, given) for each in endpoints}
+    return {
+        "engines": {name: {"engine": one.name, "why": one.why} for name, one in choices.items()},
+        "workers": {
+            "alive": supervisor.alive(),
+            "wanted": settings.workers,
+            "slots": settings.slots,
+            "threads": settings.threads,
+        },
+        "networks": [
+            {
+                "name": network.name,
+                "purpose": network.purpose,
+                "licence": network.licence,
+                "bytes": sum(member.size for member in network.members),
+                "present": locate(network.name, home) is not None,
+            }
+            for network in NETWORKS.values()
+        ],
+        "kept": {"results": settings.retention, "uploads": settings.upload_retention},
+        "home": str(settings.home),
+    }

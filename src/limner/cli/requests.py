@@ -1,0 +1,93 @@
+"""``limner requests``: the requests the ledger knows, one of them closely, its webhooks sent again.
+
+Reads and changes the ledger beside a running server, which hears of it by the bell. Prints no
+input and no result: those are the callers' own.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import typer
+
+from limner.cli.house import open_ledger
+from limner.requests.outbox import Delivery
+from limner.requests.register import STATES, Entry, Wanted
+from limner.requests.request import Request
+from limner.settings import Settings
+
+
+def show(state: str | None, limit: int) -> None:
+    """Print the newest requests, one a line."""
+    if state is not None and state not in STATES:
+        raise typer.BadParameter(f"A request is {', '.join(STATES)}; not {state}")
+    with open_ledger(Settings()) as ledger:
+        for entry in ledger.search(Wanted(state=state, limit=limit)).result():
+            typer.echo(_line(entry))
+
+
+def show_one(request_id: str) -> None:
+    """Print how a request stands, its log, and every delivery of its webhook; exits with 1."""
+    with open_ledger(Settings()) as ledger:
+        request = ledger.get(request_id).result()
+        if request is None:
+            raise _unknown(request_id)
+        for name, value in _facts(request):
+            typer.echo(f"{name:10} {value}")
+        for line in ledger.logs(request_id).result():
+            typer.echo(f"  {_clock(line.at.timestamp())} {line.level:5} {line.message}")
+        for delivery in ledger.deliveries(request_id).result():
+            typer.echo(f"webhook    {_delivery(delivery)}")
+
+
+def redeliver(request_id: str) -> None:
+    """Owe a request's webhooks again; exits with 1 when it has none."""
+    with open_ledger(Settings()) as ledger:
+        count = ledger.redeliver(request_id).result()
+    if not count:
+        typer.echo(f"No webhook is known for {request_id}", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{count} webhook(s) of {request_id} will be sent again")
+
+
+def _unknown(request_id: str) -> typer.Exit:
+    typer.echo(f"There is no request {request_id}", err=True)
+    return typer.Exit(1)
+
+
+def _line(entry: Entry) -> str:
+    status = "" if entry.http_status is None else f" {entry.http_status}"
+    return f"{entry.id}  {_clock(entry.created_at)}  {entry.endpoint}  {entry.state}{status}"
+
+
+def _facts(request: Request) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = [
+        ("request", request.id),
+        ("endpoint", request.submission.endpoint),
+        ("key", request.submission.key_id or "none needed"),
+        ("status", request.status),
+        ("attempts", request.attempt),
+        ("engine", request.engine or "not yet known"),
+        ("accepted", _clock(request.created_at)),
+    ]
+    if request.started_at is not None:
+        facts.append(("started", _clock(request.started_at)))
+    if request.finished_at is not None:
+        facts.append(("ended", _clock(request.finished_at)))
+    if request.outcome is not None:
+        facts.append(("answer", f"{request.outcome.http_status} {request.outcome.error or 'OK'}"))
+    return facts
+
+
+def _delivery(delivery: Delivery) -> str:
+    tried = f"{delivery.attempts} attempt(s) to {delivery.url}"
+    if delivery.delivered_at is not None:
+        return f"{tried}: delivered {_clock(delivery.delivered_at)}, {delivery.last_status}"
+    told = delivery.last_error or "not answered yet"
+    if delivery.due_at is None:
+        return f"{tried}: given up; {told}"
+    return f"{tried}: {told}; next {_clock(delivery.due_at)}"
+
+
+def _clock(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,62 @@
+"""``/limner/v1``: what fal has no words for, as JSON: requests, keys, and this server itself.
+
+Every page of the playground is drawn from these answers, so whatever a person can see, a program
+can read. A key of scope ``api`` sees its own requests; ``admin``, and everybody on a loopback that
+needs no key, sees all. Knows our own words; knows none of fal's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from limner.endpoints.base import Endpoint
+from limner.files.store import FileStore
+from limner.requests.ledger import Ledger
+from limner.server.desk.keys import add_keys
+from limner.server.desk.requests import add_requests
+from limner.server.desk.system import add_system
+from limner.server.keys import Gate
+
+#: What the command line knows of this server: settings and workers, as plain JSON values.
+About = Callable[[], Mapping[str, Any]]
+
+BASE = "/limner/v1"
+
+
+def desk_router(
+    gate: Gate, ledger: Ledger, files: FileStore, endpoints: Sequence[Endpoint], about: About
+) -> APIRouter:
+    """All routes of the desk."""
+    router = APIRouter(prefix=BASE)
+
+    @router.get("/me")
+    async def me(request: Request) -> dict[str, Any]:
+        """Who calls; ``key`` is null while none is needed. Raises Refused 401."""
+        caller = await gate.caller(request)
+        return {"key": caller.key_id or None, "admin": caller.admin}
+
+    @router.get("/endpoints")
+    async def served() -> dict[str, Any]:
+        """What is served; public, as the documents of each endpoint are."""
+        return {
+            "endpoints": [
+                {
+                    "id": endpoint.id,
+                    "title": endpoint.title,
+                    "category": endpoint.category,
+                    "description": endpoint.description,
+                    "input": endpoint.input.__name__,
+                    "output": endpoint.output.__name__,
+                    "example": dict(endpoint.example),
+                }
+                for endpoint in endpoints
+            ]
+        }
+
+    add_requests(router, gate, ledger, files)
+    add_keys(router, gate, ledger)
+    add_system(router, gate, ledger, about)
+    return router

@@ -1,0 +1,131 @@
+"""The register of requests: look through it, look at one, cancel it, delete it, send it on again.
+
+Knows the ledger's register and our own words; knows no engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi import Request as HttpRequest
+
+from limner.errors import Refused
+from limner.files.store import FileStore
+from limner.requests.ledger import Ledger
+from limner.requests.lifecycle import Cancellation
+from limner.requests.outbox import Delivery
+from limner.requests.register import Wanted
+from limner.requests.request import Request
+from limner.server.keys import Caller, Gate
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+
+MOST = 200
+
+
+def delivery_body(delivery: Delivery) -> dict[str, Any]:
+    """How a webhook's delivery stands; its body is the answer, which is told elsewhere."""
+    return {
+        "url": delivery.url,
+        "attempts": delivery.attempts,
+        "due_at": delivery.due_at,
+        "delivered_at": delivery.delivered_at,
+        "last_status": delivery.last_status,
+        "last_error": delivery.last_error,
+    }
+
+
+def add_requests(router: APIRouter, gate: Gate, ledger: Ledger, files: FileStore) -> None:
+    """Add the register's routes."""
+
+    async def mine(call: HttpRequest, request_id: str) -> Request:
+        """A request that this caller may see. Raises Refused 404, also for somebody else's."""
+        caller = await gate.caller(call)
+        request = await asyncio.wrap_future(ledger.get(request_id))
+        if request is None or not _may_see(caller, request.submission.key_id):
+            raise Refused(404, "Request not found")
+        return request
+
+    @router.get("/requests")
+    async def search(
+        call: HttpRequest,
+        state: State | None = None,
+        text: str = "",
+        before: int | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+    ) -> dict[str, Any]:
+        """The newest first; ``next`` is what to give as ``before`` for those that follow."""
+        caller = await gate.caller(call)
+        key_id = None if caller.admin else caller.key_id
+        wanted = Wanted(key_id, state, text.strip(), before, limit + 1)
+        found = await asyncio.wrap_future(ledger.search(wanted))
+        shown = found[:limit]
+        return {
+            "requests": [asdict(entry) for entry in shown],
+            "next": shown[-1].place if len(found) > limit else None,
+        }
+
+    @router.get("/requests/{request_id}")
+    async def one(call: HttpRequest, request_id: str) -> dict[str, Any]:
+        """Everything that is kept of one request."""
+        return await _whole(ledger, await mine(call, request_id))
+
+    @router.post("/requests/{request_id}/cancel")
+    async def cancel(call: HttpRequest, request_id: str) -> dict[str, Any]:
+        """``removed``, or ``requested`` of a running one. Raises Refused 409 when it has ended."""
+        await mine(call, request_id)
+        verdict = await asyncio.wrap_future(ledger.cancel(request_id))
+        if verdict not in (Cancellation.REMOVED, Cancellation.REQUESTED):
+            raise Refused(409, "The request has ended already")
+        return {"cancelled": "removed" if verdict is Cancellation.REMOVED else "requested"}
+
+    @router.delete("/requests/{request_id}")
+    async def delete(call: HttpRequest, request_id: str) -> dict[str, Any]:
+        """Forget it with its input, log, answer and pictures. Raises Refused 409 while it runs."""
+        await mine(call, request_id)
+        names = await asyncio.wrap_future(ledger.delete(request_id))
+        if names is None:
+            raise Refused(409, "The request has not ended; cancel it first")
+        for name in names:
+            await asyncio.to_thread(files.delete, name)
+        return {"deleted": request_id, "files": len(names)}
+
+    @router.post("/requests/{request_id}/redeliver")
+    async def redeliver(call: HttpRequest, request_id: str) -> dict[str, Any]:
+        """Send its webhooks again; how many there are."""
+        await mine(call, request_id)
+        return {"webhooks": await asyncio.wrap_future(ledger.redeliver(request_id))}
+
+
+def _may_see(caller: Caller, key_id: str) -> bool:
+    return caller.admin or caller.key_id == key_id
+
+
+async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
+    logs = await asyncio.wrap_future(ledger.logs(request.id))
+    owed = await asyncio.wrap_future(ledger.deliveries(request.id))
+    outcome = request.outcome
+    return {
+        "id": request.id,
+        "endpoint": request.submission.endpoint,
+        "key_id": request.submission.key_id,
+        "status": request.status.value,
+        "progress": request.progress,
+        "attempt": request.attempt,
+        "engine": request.engine,
+        "priority": request.submission.priority.value,
+        "created_at": request.created_at,
+        "started_at": request.started_at,
+        "finished_at": request.finished_at,
+        "input": dict(request.submission.input),
+        "http_status": outcome.http_status if outcome else None,
+        "answer": outcome.body if outcome else None,
+        "logs": [
+            {"at": line.at.timestamp(), "level": line.level, "message": line.message}
+            for line in logs
+        ],
+        "webhooks": [delivery_body(delivery) for delivery in owed],
+    }

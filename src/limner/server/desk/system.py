@@ -1,0 +1,39 @@
+"""This server itself: versions, engines, workers, queue, how long things are kept. For admins.
+
+Knows what it is told; asks no device and reads no setting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from limner import __version__
+from limner.requests.ledger import Ledger
+from limner.server.desk.keys import admin
+from limner.server.keys import Gate
+
+
+def add_system(
+    router: APIRouter, gate: Gate, ledger: Ledger, about: Callable[[], Mapping[str, Any]]
+) -> None:
+    """Add the route; ``about``: what the command line knows of this server."""
+    began = time.time()
+
+    @router.get("/system")
+    async def system(request: Request) -> dict[str, Any]:
+        """How this server stands now. Times are unix seconds, durations seconds."""
+        await admin(gate, request)
+        return {
+            "version": __version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(terse=True),
+            "started_at": began,
+            "queue": await asyncio.wrap_future(ledger.census()),
+            **about(),
+        }
