@@ -19,6 +19,9 @@
     │   └── Refused                 the call itself; a text ``detail`` and an ``error_type``
     └── OurFault                    the caller did nothing wrong
         ├── NetworkMissing          a neural network's file is absent and cannot be fetched
+        ├── NetworkUnfit            a neural network's file is not what it should be
+        ├── BrokenPicture           a network's numbers stopped being a picture
+        ├── OutOfMemory             the accelerator's memory is too small for this request
         └── EngineUnavailable       no engine can draw for this endpoint here
 
 A caller's fault carries what fal's wire needs (type, field, context) and is told in full.
@@ -233,6 +236,18 @@ OUR_FAULT = Answer(500, {"detail": "Internal Server Error"}, {"x-fal-retryable":
 
 class NetworkMissing(OurFault):
     """A neural network's file is not there and could not be fetched."""
+
+
+class NetworkUnfit(OurFault):
+    """A neural network's file is there and is not the network that is needed."""
+
+
+class BrokenPicture(OurFault):
+    """A network answered with numbers that are no picture: not finite, or nothing but black."""
+
+
+class OutOfMemory(OurFault):
+    """The accelerator has too little memory for this request; the worker goes on."""
 
 
 class EngineUnavailable(OurFault):

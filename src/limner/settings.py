@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     engine: Literal["auto", "sketch", "diffusion"] = Field(
         default="auto", description="Which engine draws; auto takes the best one that can run here."
     )
+    commercial: bool = Field(
+        default=False, description="Refuse weights whose licence forbids commercial use?"
+    )
     public_url: str = Field(
         default="",
         description="Address callers reach us by, when a proxy hides it from the server.",

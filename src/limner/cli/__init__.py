@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 keys = typer.Typer(help="Make, list and revoke the keys that callers use.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+models = typer.Typer(help="The diffusion engine's weights: which there are, and which are here.")
+app.add_typer(models, name="models")
 requests = typer.Typer(help="The requests the ledger knows.", no_args_is_help=True)
 app.add_typer(requests, name="requests")
 
@@ -63,12 +65,54 @@ def work(
 
 @app.command()
 def pull(
-    names: Annotated[list[str], typer.Argument(help="Networks or groups: sketch, demo.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Networks or groups (sketch, demo); for the diffusion engine an endpoint,"
+            " endpoint:model_type, a weight, or owner/name of a base model."
+        ),
+    ],
+    accept_license: Annotated[
+        bool, typer.Option(help="Accept the licences of weights that ask for it.")
+    ] = False,
 ) -> None:
     """Fetch networks once, verified by sha256, with progress."""
     from limner.cli.pull import pull as run
 
-    run(names)
+    run(names, accept=accept_license)
+
+
+@models.callback(invoke_without_command=True)
+def models_show(context: typer.Context) -> None:
+    """Show every weight: its terms, its size, and what it lacks here."""
+    if context.invoked_subcommand is None:
+        from limner.cli.weights import show
+
+        show()
+
+
+@models.command("add")
+def models_add(name: str, file: Path) -> None:
+    """Take your own file for a weight, or a folder or .safetensors file as a base model."""
+    from limner.cli.weights import add
+
+    add(name, file)
+
+
+@models.command("rm")
+def models_rm(name: str) -> None:
+    """Forget what was accepted, added or let in under a name."""
+    from limner.cli.weights import remove
+
+    remove(name)
+
+
+@models.command("verify")
+def models_verify() -> None:
+    """Compare every weight that is here with its published hash."""
+    from limner.cli.weights import verify
+
+    verify()
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limner.cli.house import networks_folder
+from limner.cli.house import networks_folder, workshop
 from limner.endpoints.base import Endpoint
 from limner.settings import Settings
 from limner.sketch.networks import NETWORKS, locate
@@ -17,7 +17,8 @@ def about(
 ) -> dict[str, object]:
     """What ``/limner/v1/system`` tells of this server beside the ledger."""
     home = networks_folder(settings)
-    choices = {endpoint.id: choose(endpoint, settings.engine) for endpoint in endpoints}
+    given = workshop(settings)
+    choices = {each.id: choose(each, settings.engine, given) for each in endpoints}
     return {
         "engines": {name: {"engine": one.name, "why": one.why} for name, one in choices.items()},
         "workers": {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from limner.endpoints.base import Workshop
 from limner.files.disk import DiskStore
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
@@ -34,6 +35,23 @@ def open_files(settings: Settings) -> DiskStore:
 def networks_folder(settings: Settings) -> Path:
     """Where fetched networks are kept between runs."""
     return open_home(settings) / "networks"
+
+
+def weights_folder(settings: Settings) -> Path:
+    """Where the diffusion engine's weights and the decisions about them are kept."""
+    return open_home(settings) / "weights"
+
+
+def workshop(settings: Settings) -> Workshop:
+    """What engines are opened with."""
+    return Workshop(
+        networks=networks_folder(settings),
+        index_url=settings.index_url or None,
+        threads=settings.threads,
+        weights=weights_folder(settings),
+        commercial=settings.commercial,
+        limits=input_limits(settings),
+    )
 
 
 def input_limits(settings: Settings) -> Limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 import typer
@@ -15,6 +16,7 @@ from rich.progress import (
 )
 
 from limner.cli.house import networks_folder
+from limner.diffusion.weights import WEIGHTS
 from limner.errors import NetworkMissing
 from limner.settings import Settings
 from limner.sketch.networks import DEMO, NETWORKS, SKETCH, locate
@@ -23,8 +25,32 @@ from limner.sketch.pull import pull as fetch
 GROUPS = {"sketch": SKETCH, "demo": DEMO}
 
 
-def pull(names: list[str]) -> None:
-    """Fetch ``names`` (networks or groups); exits with 1 when one cannot be had."""
+def pull(names: list[str], *, accept: bool) -> None:
+    """Fetch ``names``; exits with 1 when one cannot be had. ``accept``: weights' licences."""
+    ours = [name for name in names if name in GROUPS or name in NETWORKS]
+    weights = [name for name in names if name not in ours]
+    if weights:
+        pull_weights(weights, accept=accept)
+    if ours:
+        pull_networks(ours)
+
+
+def pull_weights(names: list[str], *, accept: bool) -> None:
+    """The diffusion engine's part, if it is installed."""
+    for name in names:
+        if "/" not in name and name not in WEIGHTS:
+            known = ", ".join([*GROUPS, *NETWORKS, *WEIGHTS])
+            raise typer.BadParameter(f"There is no network or group {name}; there are {known}")
+    if importlib.util.find_spec("huggingface_hub") is None:
+        typer.echo("limner: the weights need `pip install 'limner[diffusion]'` first", err=True)
+        raise typer.Exit(1)
+    from limner.cli.weights import pull as fetch_weights
+
+    fetch_weights(names, accept=accept)
+
+
+def pull_networks(names: list[str]) -> None:
+    """The sketch engine's part."""
     settings = Settings()
     home = networks_folder(settings)
     wanted = list(dict.fromkeys(_members(names)))
@@ -50,7 +76,4 @@ def pull(names: list[str]) -> None:
 
 def _members(names: list[str]) -> Iterator[str]:
     for name in names:
-        if name not in GROUPS and name not in NETWORKS:
-            known = ", ".join([*GROUPS, *NETWORKS])
-            raise typer.BadParameter(f"There is no network or group {name}; there are {known}")
         yield from GROUPS.get(name, (name,))

@@ -18,7 +18,7 @@ from uvicorn.protocols.http import h11_impl
 
 import limner
 from limner.cli.about import about
-from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder
+from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder, workshop
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.server.app import ServerParts, create_app
@@ -190,5 +190,5 @@ def announce(
         typer.echo(f"  trust {folder / 'ca.pem'}", err=True)
         typer.echo(f"  (with the system's own: {folder / 'ca-bundle.pem'})", err=True)
     for endpoint in endpoints:
-        choice = choose(endpoint, settings.engine)
+        choice = choose(endpoint, settings.engine, workshop(settings))
         typer.echo(f"  {endpoint.id}: {choice.name} engine ({choice.why})", err=True)

@@ -8,15 +8,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from limner.cli.house import (
-    input_limits,
-    networks_folder,
-    open_files,
-    open_ledger,
-    set_up_logging,
-)
+from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
 from limner.endpoints import ENDPOINTS
-from limner.endpoints.base import Endpoint, Workshop
+from limner.endpoints.base import Endpoint
 from limner.settings import Settings
 from limner.stages.fetch import Door
 from limner.worker.engines import Engines
@@ -32,13 +26,7 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS, warm: bo
     settings = Settings()
     set_up_logging(settings)
     files = open_files(settings)
-    workshop = Workshop(
-        networks=networks_folder(settings),
-        index_url=settings.index_url or None,
-        threads=settings.threads,
-        limits=input_limits(settings),
-    )
-    engines = Engines(endpoints, settings.engine, workshop)
+    engines = Engines(endpoints, settings.engine, workshop(settings))
     if warm:
         engines.warm_up()
     with open_ledger(settings) as ledger:

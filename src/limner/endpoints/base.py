@@ -70,6 +70,10 @@ class Workshop:
     index_url: str | None = None
     #: Threads one network may use.
     threads: int = 2
+    #: The folder of the diffusion engine's weights (``LIMNER_HOME/weights``); None: there are none.
+    weights: Path | None = None
+    #: Are weights refused whose licence forbids commercial use?
+    commercial: bool = False
     #: How much of a caller's pictures and archives is taken.
     limits: Limits = field(default_factory=Limits)
 

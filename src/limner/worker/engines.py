@@ -36,10 +36,12 @@ class Choice:
     why: str
 
 
-def choose(endpoint: Endpoint, wanted: str) -> Choice:
+def choose(endpoint: Endpoint, wanted: str, workshop: Workshop) -> Choice:
     """The engine for ``endpoint``; ``wanted`` is an engine's name or ``auto``.
 
-    Raises EngineUnavailable when the wanted one is not there, or none is.
+    ``auto`` takes diffusion only where its weights are here already: nobody who asks for a
+    picture waits for gigabytes. Raises EngineUnavailable when the wanted one is not there, or
+    none is.
     """
     names: Sequence[str] = PREFERENCE if wanted == "auto" else (wanted,)
     missing: list[str] = []
@@ -51,9 +53,25 @@ def choose(endpoint: Endpoint, wanted: str) -> Choice:
         if absent:
             missing.append(f"{name}: {', '.join(absent)} not installed")
             continue
+        if wanted == "auto" and name == "diffusion":
+            lacking = _lacking(endpoint, workshop)
+            if lacking is not None:
+                missing.append(f"diffusion: {lacking}")
+                continue
         why = "; ".join(missing) or ("asked for" if wanted != "auto" else "the best there is")
         return Choice(name, endpoint.engines[name], why)
     raise EngineUnavailable(f"No engine for {endpoint.id}: {'; '.join(missing)}")
+
+
+def _lacking(endpoint: Endpoint, workshop: Workshop) -> str | None:
+    """Why the diffusion engine's weights for an endpoint cannot be used, or None if they can."""
+    from limner.diffusion.holdings import Holdings
+    from limner.diffusion.weights import ENDPOINT_NEEDS
+
+    if workshop.weights is None:
+        return "no folder for its weights"
+    holdings = Holdings(workshop.weights, commercial=workshop.commercial)
+    return holdings.lacking_all(ENDPOINT_NEEDS[endpoint.id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +101,7 @@ class Engines:
         """The engine of an endpoint. Raises EngineUnavailable, NetworkMissing."""
         with self._locks[endpoint_id]:
             if endpoint_id not in self._open:
-                choice = choose(self.endpoints[endpoint_id], self._wanted)
+                choice = choose(self.endpoints[endpoint_id], self._wanted, self._workshop)
                 module, _, function = choice.target.partition(":")
                 open_engine = getattr(importlib.import_module(module), function)
                 engine = cast("Engine", open_engine(self._workshop))

@@ -127,7 +127,10 @@ FACE_TO_STICKER = Endpoint(
     description="Create stickers from faces.",
     input=FaceToStickerInput,
     output=FaceToStickerOutput,
-    engines={"sketch": "limner.endpoints.face_to_sticker.sketch:open_engine"},
+    engines={
+        "sketch": "limner.endpoints.face_to_sticker.sketch:open_engine",
+        "diffusion": "limner.endpoints.face_to_sticker.diffusion:open_engine",
+    },
     example={
         "image_url": "https://storage.googleapis.com/falserverless/model_tests/face_to_sticker/elon.jpg",
         "prompt": "a person",

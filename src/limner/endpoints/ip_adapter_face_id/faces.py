@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,10 @@ from limner.endpoints.base import Pictures, Step
 from limner.endpoints.ip_adapter_face_id.schema import IpAdapterFaceIdInput
 from limner.errors import FaceNotFound, InputProblem, blame
 from limner.sketch.identity import Identity, averaged
-from limner.sketch.instruments import Instruments
 from limner.sketch.stylizer import align
 from limner.stages.archive import open_archive
 from limner.stages.choice import choose
-from limner.stages.face import Face, Found
+from limner.stages.face import Face, FaceDetector, Found
 from limner.stages.lift import around
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
@@ -35,10 +35,28 @@ class Sighting:
     #: RGB of the part; the first of ``faces`` is meant, in the part's pixels.
     rgb: Pixels
     faces: tuple[Face, ...]
-    #: [128], of unit length.
+    #: Of unit length; how many numbers depends on the engine's recogniser.
     embedding: Floats
     #: The aligned face, RGB [256, 256, 3].
     crop: Pixels
+
+
+class Recognises(Protocol):
+    """Turns a face in a picture into numbers of unit length."""
+
+    def embed(self, rgb: Pixels, face: Face) -> Floats:
+        """The face in ``rgb`` [h, w, 3] as a vector [d]."""
+        ...
+
+
+class Eyes(Protocol):
+    """What an engine looks with: it finds faces as all engines do and measures them in its way."""
+
+    @property
+    def detector(self) -> FaceDetector: ...
+
+    @property
+    def recogniser(self) -> Recognises: ...
 
 
 class Observer:
@@ -48,7 +66,7 @@ class Observer:
         self,
         input: IpAdapterFaceIdInput,
         pictures: Pictures,
-        tools: Instruments,
+        tools: Eyes,
         limits: Limits,
         *,
         mirrored: bool,

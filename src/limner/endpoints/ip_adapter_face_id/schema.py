@@ -203,7 +203,10 @@ IP_ADAPTER_FACE_ID = Endpoint(
     description="Generate images of a person from photos of the face.",
     input=IpAdapterFaceIdInput,
     output=IpAdapterFaceIdOutput,
-    engines={"sketch": "limner.endpoints.ip_adapter_face_id.sketch:open_engine"},
+    engines={
+        "sketch": "limner.endpoints.ip_adapter_face_id.sketch:open_engine",
+        "diffusion": "limner.endpoints.ip_adapter_face_id.diffusion:open_engine",
+    },
     example={
         "model_type": "1_5-v1",
         "prompt": "Man cyberpunk, synthwave night city, futuristic, high quality, highly "

@@ -1,0 +1,1 @@
+"""The engine that draws with the published networks. torch is imported here and nowhere else."""

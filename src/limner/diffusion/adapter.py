@@ -1,0 +1,220 @@
+"""Adapters in their published files, and putting one into a UNet for good.
+
+A FaceID file holds a projection, a LoRA for every attention layer and, for every cross-attention
+layer, keys and values for image tokens. The LoRA is added into the UNet's own weights and the
+keys and values become its attention processors; a UNet that has an adapter keeps it for life.
+What changes from request to request (text, tokens, strength) is handed to the UNet with each
+call, in a Context, and kept nowhere: no request can meet another's face.
+
+Knows tensors and diffusers' UNet; knows no request and no repository.
+"""
+
+# diffusers' own annotations are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from limner.diffusion.sniff import AdapterKind, sniff_adapter
+from limner.errors import NetworkUnfit
+
+
+class ImageTokens(NamedTuple):
+    """What one adapter says in one call: tokens [b, n, width] and a strength for each row [b]."""
+
+    tokens: Tensor
+    strength: Tensor
+
+
+class Context(NamedTuple):
+    """All that a UNet's cross-attention reads in one call; handed in as its text.
+
+    ``text`` [b, n, width]; ``images``: one entry for each adapter in the UNet, None for one that
+    is silent in this call, which then costs nothing.
+    """
+
+    text: Tensor
+    images: tuple[ImageTokens | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """The tensors of one adapter's file, by their published names."""
+
+    kind: AdapterKind
+    image_proj: Mapping[str, Tensor]
+    ip_adapter: Mapping[str, Tensor]
+
+
+def read_adapter(path: Path) -> Adapter:
+    """The adapter in a ``.bin`` (read as tensors only, never as code) or ``.safetensors`` file.
+
+    Raises NetworkUnfit if it is no IP-Adapter.
+    """
+    try:
+        parts = _parts(path)
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+        TypeError,
+        pickle.PickleError,
+    ) as reason:
+        raise NetworkUnfit(f"{path.name} is not a file of adapter weights.") from reason
+    shapes = ({key: tuple(value.shape) for key, value in part.items()} for part in parts)
+    return Adapter(sniff_adapter(*shapes), *parts)
+
+
+def _parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The file's ``image_proj`` and ``ip_adapter`` tensors."""
+    names = ("image_proj", "ip_adapter")
+    if path.suffix == ".safetensors":
+        flat = load_file(path)
+        parts = [
+            {key[len(name) + 1 :]: flat[key] for key in flat if key.startswith(f"{name}.")}
+            for name in names
+        ]
+        unknown = len(flat) - sum(len(part) for part in parts)
+        if unknown:
+            raise ValueError(f"{unknown} tensors are of neither part")
+    else:
+        whole = cast("dict[str, Any]", torch.load(path, weights_only=True, mmap=True))
+        parts = [cast("dict[str, Tensor]", whole[name]) for name in names]
+    return parts[0], parts[1]
+
+
+class ImageAttention(nn.Module):
+    """Cross-attention to the text and, with keys and values of their own, to image tokens.
+
+    attention(text) + Σ strength · attention(image tokens), with the same queries: IP-Adapter's
+    decoupled cross-attention. A processor of diffusers' Attention; it remembers nothing.
+    """
+
+    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """One [hidden, width] tensor of keys and one of values for each adapter."""
+        super().__init__()
+        self.keys = nn.ParameterList(nn.Parameter(key, requires_grad=False) for key in keys)
+        self.values = nn.ParameterList(nn.Parameter(value, requires_grad=False) for value in values)
+
+    def __call__(
+        self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Any = None, **_: Any
+    ) -> Tensor:
+        """[b, n, hidden] → [b, n, hidden]; the names are diffusers'. The context is required."""
+        if not isinstance(encoder_hidden_states, Context):
+            raise TypeError("A UNet with an adapter is called with a Context, not with text alone.")
+        heads: int = attn.heads
+        query = _heads(attn.to_q(hidden_states), heads)
+        key = _heads(attn.to_k(encoder_hidden_states.text), heads)
+        value = _heads(attn.to_v(encoder_hidden_states.text), heads)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        images = zip(self.keys, self.values, encoder_hidden_states.images, strict=True)
+        for to_key, to_value, image in images:
+            if image is None:
+                continue
+            key = _heads(functional.linear(image.tokens, to_key), heads)
+            value = _heads(functional.linear(image.tokens, to_value), heads)
+            seen = functional.scaled_dot_product_attention(query, key, value)
+            mixed = mixed + image.strength.to(seen.dtype).view(-1, 1, 1, 1) * seen
+        return attn.to_out[0](mixed.transpose(1, 2).flatten(2))
+
+
+def attention_names(unet: nn.Module) -> list[str]:
+    """The UNet's attention layers in the order in which adapter files number them.
+
+    Down blocks, up blocks, the middle; in each transformer block self- before cross-attention,
+    so the odd ones are cross-attention. Nothing else a UNet may hold is among them.
+    """
+    return [
+        name.removesuffix(".processor")
+        for name in cast("Any", unet).attn_processors
+        if name.startswith(("down_blocks", "up_blocks", "mid_block"))
+    ]
+
+
+def fit(unet: nn.Module, adapters: Sequence[Adapter]) -> None:
+    """Put adapters into a UNet: fuse their LoRAs, give its cross-attention their keys and values.
+
+    Once in a UNet's life: a second adapter needs a fresh UNet, so that nothing of the first can
+    stay behind. Raises NetworkUnfit, naming both sides, if one was made for another UNet.
+    """
+    names = attention_names(unet)
+    layers = [cast("Any", unet.get_submodule(name)) for name in names]
+    if any(isinstance(layer.processor, ImageAttention) for layer in layers):
+        raise RuntimeError("This UNet has an adapter already; load a fresh one.")
+    for adapter in adapters:
+        _check(adapter, names, unet)
+    with torch.no_grad():
+        for adapter in adapters:
+            if adapter.kind.lora:
+                for number, layer in enumerate(layers):
+                    _fuse_lora(layer, adapter.ip_adapter, number)
+        for number in range(1, len(layers), 2):
+            like = layers[number].to_q.weight
+            keys, values = (
+                [a.ip_adapter[f"{number}.to_{part}_ip.weight"].to(like) for a in adapters]
+                for part in ("k", "v")
+            )
+            layers[number].processor = ImageAttention(keys, values)
+
+
+def _check(adapter: Adapter, names: Sequence[str], unet: nn.Module) -> None:
+    """Every tensor the UNet's layers need is there in its shape, and none besides."""
+    width = int(cast("Any", unet).config.cross_attention_dim)
+    if adapter.kind.width != width:
+        raise NetworkUnfit(
+            f"The adapter makes tokens of width {adapter.kind.width}, the UNet reads {width}:"
+            " they are of different families."
+        )
+    wanted: dict[str, tuple[int | None, ...]] = {}
+    for number, name in enumerate(names):
+        layer = cast("Any", unet.get_submodule(name))
+        hidden = int(layer.to_q.weight.shape[0])
+        if number % 2:
+            wanted[f"{number}.to_k_ip.weight"] = wanted[f"{number}.to_v_ip.weight"] = hidden, width
+        if adapter.kind.lora:
+            for part, linear in _projections(layer):
+                out, into = linear.weight.shape
+                wanted[f"{number}.to_{part}_lora.down.weight"] = None, into
+                wanted[f"{number}.to_{part}_lora.up.weight"] = out, None
+    odd = sorted(set(wanted) ^ set(adapter.ip_adapter)) or [
+        name
+        for name, shape in wanted.items()
+        if any(
+            side not in (None, given)
+            for side, given in zip(shape, adapter.ip_adapter[name].shape, strict=True)
+        )
+    ]
+    if odd:
+        raise NetworkUnfit(
+            f"The adapter was made for another UNet than this one of {len(names)} attention"
+            f" layers: {len(odd)} of its tensors differ, first {', '.join(odd[:3])}."
+        )
+
+
+def _projections(layer: Any) -> tuple[tuple[str, Any], ...]:
+    """An attention layer's four linear maps, by the names that LoRA files give them."""
+    return ("q", layer.to_q), ("k", layer.to_k), ("v", layer.to_v), ("out", layer.to_out[0])
+
+
+def _fuse_lora(layer: Any, weights: Mapping[str, Tensor], number: int) -> None:
+    """Add up·down to the four projections of an attention layer, summed in fp32. Its scale is 1."""
+    for part, linear in _projections(layer):
+        down = weights[f"{number}.to_{part}_lora.down.weight"].to(linear.weight.device).float()
+        up = weights[f"{number}.to_{part}_lora.up.weight"].to(linear.weight.device).float()
+        linear.weight.copy_(linear.weight.float() + up @ down)
+
+
+def _heads(tokens: Tensor, heads: int) -> Tensor:
+    """[b, n, hidden] → [b, heads, n, hidden / heads]."""
+    return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)

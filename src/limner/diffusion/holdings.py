@@ -1,0 +1,140 @@
+"""Which weights lie on this machine, and whether they may be used.
+
+A weight is looked for in the operator's own folder (``LIMNER_HOME/weights/<owner>/<name>``), then
+in the hub's ordinary cache, which other programs fill too. Beside the folder a small JSON record
+keeps what the operator decided: licences accepted, files brought along, bases let in.
+
+Knows paths and decisions; it downloads nothing and knows no network.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import try_to_load_from_cache
+
+from limner.diffusion.base_models import BaseRef
+from limner.diffusion.weights import WEIGHTS, File, Weight
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The operator's decisions, as kept in ``weights.json``."""
+
+    #: Weight → the licence that was accepted for it.
+    accepted: dict[str, str] = field(default_factory=dict[str, str])
+    #: Weight → the operator's own file.
+    brought: dict[str, str] = field(default_factory=dict[str, str])
+    #: Base, as callers name it → its folder or file; empty where the hub's cache has it.
+    bases: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Holdings:
+    """The weights of one ``LIMNER_HOME``. Safe to use from several threads and processes."""
+
+    def __init__(self, home: Path, *, commercial: bool) -> None:
+        """``home``: the folder ``LIMNER_HOME/weights``; ``commercial``: refuse what forbids it."""
+        self._home = home
+        self._commercial = commercial
+
+    def folder(self, name: str) -> Path | None:
+        """Where all files of a weight lie, at their paths in the repository; None: not all do."""
+        weight = WEIGHTS[name]
+        return self.repository(weight.repo, weight.revision, weight.files) if weight.repo else None
+
+    def file(self, name: str) -> Path | None:
+        """The one file of a weight that has only one: the operator's own, or the published."""
+        brought = self.record.brought.get(name)
+        if brought is not None and Path(brought).is_file():
+            return Path(brought)
+        folder = self.folder(name)
+        return None if folder is None else folder / WEIGHTS[name].files[0].path
+
+    def repository(self, repo: str, revision: str, files: tuple[File, ...]) -> Path | None:
+        """The folder in which all ``files`` of a repository lie, or None."""
+        own = self._home / repo
+        if all((own / file.path).is_file() for file in files):
+            return own
+        first = try_to_load_from_cache(repo, files[0].path, revision=revision)
+        if not isinstance(first, str):
+            return None
+        cached = Path(first).parents[len(Path(files[0].path).parts) - 1]
+        return cached if all((cached / file.path).is_file() for file in files) else None
+
+    def lacking(self, name: str) -> str | None:
+        """Why a weight cannot be used here and what to do about it, or None if it can."""
+        weight = WEIGHTS[name]
+        if self._commercial and not weight.commercial:
+            return f"{name} is not for commercial use ({weight.licence}), this server is"
+        if name in self.record.brought:
+            return None if self.file(name) else f"{name}: the file that was added is gone"
+        if not weight.repo:
+            return f"{name} ({weight.what}): `limner models add {name} FILE`"
+        if self.folder(name) is None:
+            return f"{name} is not on this server: `limner pull {name}`"
+        if not self.allowed(weight):
+            return f"the licence of {name} is not accepted: `limner pull {name} --accept-license`"
+        return None
+
+    def lacking_all(self, names: Iterable[str]) -> str | None:
+        """Why these weights cannot all be used, or None if they can."""
+        return "; ".join(reason for reason in map(self.lacking, names) if reason) or None
+
+    def allowed(self, weight: Weight) -> bool:
+        """Whether the licence asks for nothing, or what it asks for was accepted."""
+        return weight.commercial or self.record.accepted.get(weight.name) == weight.licence
+
+    def base(self, ref: BaseRef) -> Path | None:
+        """Folder or file of a base that was let in, or None. The default bases are weights."""
+        where = self.record.bases.get(ref.name)
+        if where is None:
+            return None
+        return Path(where) if Path(where).exists() else None
+
+    @property
+    def record(self) -> Record:
+        """What is decided now; read afresh, since another process may decide."""
+        try:
+            return Record(**json.loads(self._path.read_bytes()))
+        except FileNotFoundError:
+            return Record()
+
+    def accept(self, name: str) -> None:
+        """Remember that the licence of a weight was accepted."""
+        self._decide("accepted", name, WEIGHTS[name].licence)
+
+    def bring(self, name: str, file: Path) -> None:
+        """Remember the operator's own file for a weight."""
+        self._decide("brought", name, str(file.resolve()))
+
+    def let_in(self, ref: BaseRef, where: Path) -> None:
+        """Let callers use a base that lies at ``where``."""
+        self._decide("bases", ref.name, str(where.resolve()))
+
+    def forget(self, name: str) -> bool:
+        """Drop every decision about a weight or a base; whether there was one."""
+        record = asdict(self.record)
+        found = [part for part in record.values() if part.pop(name, None) is not None]
+        self._keep(record)
+        return bool(found)
+
+    @property
+    def _path(self) -> Path:
+        return self._home / "weights.json"
+
+    def _decide(self, part: str, name: str, value: str) -> None:
+        record = asdict(self.record)
+        record[part][name] = value
+        self._keep(record)
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        """Written whole or not at all."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self._home, delete=False) as file:
+            json.dump(record, file, indent=2)
+        Path(file.name).replace(self._path)

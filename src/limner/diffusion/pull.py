@@ -1,0 +1,173 @@
+"""Fetching weights from the hub: what is wanted, whether there is room, and that it is the same.
+
+The hub's own client does the talking: its cache is filled and used, ``HF_ENDPOINT``, ``HF_TOKEN``
+and ``HF_HUB_OFFLINE`` mean what they mean everywhere, a cut connection is taken up where it broke.
+Knows the hub and files; knows no network's inside.
+"""
+
+# The hub client's own annotations are partial.
+# pyright: reportUnknownVariableType=false
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+import shutil
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from limner.diffusion.base_models import BaseRef, base_kind, check_folder
+from limner.diffusion.weights import GB, File, Weight, base_files
+from limner.errors import NetworkMissing, NetworkUnfit
+
+#: Bytes of the disk that are never filled.
+RESERVE = 1 * GB
+#: Largest base that an operator may let in. SDXL in fp32 has 14 GB.
+LARGEST_BASE = 24 * GB
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file of a repository that is not here yet, and its bytes as the hub tells."""
+
+    repo: str
+    revision: str
+    file: File
+    size: int
+
+
+def missing(repo: str, revision: str, files: Iterable[File]) -> list[Wanted]:
+    """Which of the files the hub's cache lacks. Raises NetworkMissing if the hub cannot tell."""
+    wanted: list[Wanted] = []
+    for file in files:
+        with _told(repo, file.path):
+            plan = hf_hub_download(repo, file.path, revision=revision, dry_run=True)
+        if not isinstance(plan, str) and plan.will_download:
+            wanted.append(Wanted(repo, revision, file, plan.file_size or 0))
+    return wanted
+
+
+def room_for(wanted: Sequence[Wanted], free: int | None = None) -> int:
+    """The bytes of ``wanted``. Raises NetworkMissing if the disk with the cache has no room.
+
+    ``free``: the disk's free bytes; None looks.
+    """
+    cache = Path(constants.HF_HUB_CACHE)
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free if free is None else free
+    needed = sum(each.size for each in wanted)
+    if needed + RESERVE > free:
+        raise NetworkMissing(
+            f"{needed / GB:.1f} GB are needed and {free / GB:.1f} GB are free in {cache}."
+            " Free some, or set HF_HOME to a larger disk."
+        )
+    return needed
+
+
+def fetch(each: Wanted) -> Path:
+    """Fetch one file, with the hub's progress bar, and verify it. Its path in the cache.
+
+    Raises NetworkMissing if it cannot be had, NetworkUnfit if other bytes came than were promised.
+    """
+    with _told(each.repo, each.file.path):
+        path = Path(hf_hub_download(each.repo, each.file.path, revision=each.revision))
+    if is_same(path, each.file.sha256) is False:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise NetworkUnfit(
+            f"{each.repo}: {each.file.path} came with another sha256 than is published for it. It"
+            " was removed; pull it again."
+        )
+    return path
+
+
+def is_same(path: Path, sha256: str | None) -> bool | None:
+    """Whether a file has this hash, or else the one by which the hub's cache keeps it.
+
+    None if neither is known.
+    """
+    blob = path.resolve()
+    expected = sha256 or (blob.name if _SHA256.fullmatch(blob.name) else None)
+    if expected is None:
+        return None
+    with blob.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == expected
+
+
+def wanted_of(weight: Weight) -> list[Wanted]:
+    """What a weight still lacks here. Raises NetworkMissing."""
+    if not weight.repo:
+        raise NetworkMissing(f"{weight.name} is published nowhere: {weight.what}.")
+    return missing(weight.repo, weight.revision, weight.files)
+
+
+def pull_base(ref: BaseRef) -> Path:
+    """Fetch a base of the operator's choice; its folder or file, checked to be a base.
+
+    safetensors only. Raises NetworkMissing, NetworkUnfit.
+    """
+    if not ref.repo:
+        raise NetworkMissing(
+            f"{ref.name} is not on Hugging Face. Fetch it yourself, then"
+            f" `limner models add {ref.name} FILE`."
+        )
+    if ref.file:
+        files: tuple[File, ...] = (File(ref.file),)
+    else:
+        index = _fetched(ref, [File("model_index.json")])[0]
+        files = base_files(xl=check_folder(index.parent), vae=True)
+    paths = _fetched(ref, files)
+    where = paths[0] if ref.file else paths[0].parent
+    base_kind(where)
+    return where
+
+
+def _fetched(ref: BaseRef, files: Sequence[File]) -> list[Path]:
+    wanted = missing(ref.repo, ref.revision, files)
+    if room_for(wanted) > LARGEST_BASE:
+        raise NetworkUnfit(f"{ref.name} has more than {LARGEST_BASE / GB:.0f} GB.")
+    for each in wanted:
+        fetch(each)
+    return [Path(hf_hub_download(ref.repo, file.path, revision=ref.revision)) for file in files]
+
+
+@contextmanager
+def _told(repo: str, path: str) -> Generator[None]:
+    """The hub client's many errors, in one operator's words: what happened, what to do."""
+    try:
+        yield
+    except GatedRepoError as reason:
+        raise NetworkMissing(
+            f"{repo} is gated. Accept its terms at https://huggingface.co/{repo}, then set HF_TOKEN"
+            " to a token of that account."
+        ) from reason
+    except RepositoryNotFoundError as reason:
+        raise NetworkMissing(
+            f"{repo} does not exist or is private. If it is yours, set HF_TOKEN."
+        ) from reason
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as reason:
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub cannot be reached"
+        raise NetworkMissing(f"{repo}: {path} is not in the cache, and {why}.") from reason
+    except (EntryNotFoundError, RevisionNotFoundError) as reason:
+        raise NetworkMissing(f"{repo} has no file {path} at that revision.") from reason
+    except HfHubHTTPError as reason:
+        raise NetworkMissing(f"{repo}: the hub refused {path}: {reason}") from reason
+    except OSError as reason:
+        if reason.errno == errno.ENOSPC:
+            raise NetworkMissing(f"The disk is full: {constants.HF_HUB_CACHE}.") from reason
+        raise NetworkMissing(f"{repo}: {path} could not be fetched: {reason}") from reason

@@ -1,0 +1,206 @@
+"""A sticker of a face: SDXL with InstantID, a second IP-Adapter and a sticker LoRA.
+
+The composition of fofr/cog-face-to-sticker (MIT) in our own loop, without its slips: guidance
+acts, the face is the largest, its points are laid on the canvas and not cropped from it, and the
+second adapter sees the face it was taught with. Knows open networks and one wish; it does not know
+requests, files, cutting out, or whose face it is.
+
+InstantID: Wang et al. 2024, arXiv 2401.07519. IP-Adapter: Ye et al. 2023, arXiv 2308.06721.
+"""
+
+# diffusers' own annotations are partial.
+# pyright: reportUnknownMemberType=false
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import (
+    StableDiffusionXLPipeline,
+)
+from torch import Tensor
+
+from limner.diffusion.adapter import Adapter, fit
+from limner.diffusion.clip_image import ClipVision
+from limner.diffusion.decode import Pixels, decode
+from limner.diffusion.load import Base
+from limner.diffusion.machine import Machine
+from limner.diffusion.noisy_image import noisy
+from limner.diffusion.projection import Resampler, build_projection
+from limner.diffusion.sampling import Condition, Control, Task, constant, leading, sample
+from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
+from limner.diffusion.text import say
+from limner.errors import NetworkUnfit
+
+#: What is said around a caller's words. The style comes first as well as last, and long prompts
+#: are read to their end: it is heard whatever is in between.
+POSITIVE = "Sticker, {prompt}, cel shaded, svg, vector art, sharp"
+NEGATIVE = (
+    "photo, photography, nsfw, nude, ugly, broken, watermark, oversaturated, soft{negative_prompt}"
+)
+
+#: The second adapter acts in this first part of the training's time.
+IMAGE_WINDOW = 0.2
+#: InstantID's unconditional face is a little noise, which keeps its pictures from burning.
+FACE_NOISE = 0.35
+
+
+@dataclass(frozen=True, eq=False)
+class Sticker:
+    """Everything stickers are drawn with; nothing here changes from request to request."""
+
+    machine: Machine
+    base: Base
+    #: Tokens of a raw face embedding (InstantID's ``ip-adapter.bin``).
+    identity: Resampler
+    #: Tokens of what CLIP sees (``ip-adapter-plus-face``).
+    look: Resampler
+    clip: ClipVision
+    #: InstantID's ControlNet.
+    control: Any
+
+
+@dataclass(frozen=True, eq=False)
+class StickerWish:
+    """What to draw. ``face``: fp32 [512] as the recogniser gives it, not of length 1.
+
+    ``crop``: the aligned face [224, 224, 3]. ``points``: the picture of its five points
+    [height, width, 3]. ``size``: (width, height), multiples of 8. Strengths: 0…1.
+    """
+
+    prompt: str
+    negative_prompt: str
+    face: npt.NDArray[np.float32]
+    crop: Pixels
+    points: Pixels
+    guidance: float
+    steps: int
+    size: tuple[int, int]
+    seed: int
+    instant_id_strength: float
+    ip_adapter_weight: float
+    ip_adapter_noise: float
+
+
+def fuse_lora(base: Base, file: Path) -> None:
+    """Add a LoRA (in kohya's or diffusers' names) to the UNet and both text encoders, for good.
+
+    Before adapters are put in. Raises NetworkUnfit if nothing of it fits.
+    """
+    first, second = base.encoders
+    pipe: Any = StableDiffusionXLPipeline(
+        vae=base.vae,
+        text_encoder=first.model,
+        text_encoder_2=second.model,
+        tokenizer=first.tokenizer,
+        tokenizer_2=second.tokenizer,
+        unet=base.unet,
+        scheduler=dpm_2m_sde_karras(),
+        add_watermarker=False,
+    )
+    try:
+        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="sticker")
+        pipe.fuse_lora(adapter_names=["sticker"])
+        pipe.unload_lora_weights()
+    except (ValueError, KeyError, RuntimeError, OSError) as reason:
+        raise NetworkUnfit(f"{file.name} is no LoRA for this base: {reason}") from reason
+
+
+def join(
+    machine: Machine, base: Base, adapters: tuple[Adapter, Adapter], clip: ClipVision, control: Any
+) -> Sticker:
+    """Put InstantID's and the plus-face adapter into the base's UNet, for good.
+
+    Raises NetworkUnfit if either is another kind of adapter or not for this UNet.
+    """
+    identity, look = adapters
+    for adapter, reads, name in ((identity, 512, "InstantID"), (look, None, "IP-Adapter-plus")):
+        fits = adapter.kind.layout == "resampler" and not adapter.kind.lora
+        if not fits or (reads is not None) != (adapter.kind.reads == 512):
+            raise NetworkUnfit(f"{name}'s adapter is expected, this is {adapter.kind}.")
+    fit(base.unet, adapters)
+    projections: list[Resampler] = []
+    for adapter in adapters:
+        projection = build_projection(adapter.kind, adapter.image_proj)
+        assert isinstance(projection, Resampler)
+        projections.append(projection.to(machine.device, machine.dtype))
+    return Sticker(machine, base, projections[0], projections[1], clip, control)
+
+
+def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
+    """Yield how much is done, 0…1; return the picture [height, width, 3].
+
+    Raises BrokenPicture where numbers stop being a picture.
+    """
+    latent = yield from denoise(sticker, wish)
+    return decode(sticker.base.vae, latent)
+
+
+def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tensor]:
+    """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8]."""
+    # 1 What is said, whose face, and how it looks
+    guided = wish.guidance > 1
+    refused = f", {wish.negative_prompt}" if wish.negative_prompt else ""
+    prompts = [
+        POSITIVE.format(prompt=wish.prompt),
+        NEGATIVE.format(negative_prompt=refused),
+    ]
+    said = say(sticker.base.encoders, prompts[: 1 + guided])
+    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
+    negative = None
+    if guided:
+        negative = Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+
+    # 2 Where the face lies, and when each adapter acts
+    hint = torch.from_numpy(np.ascontiguousarray(wish.points.transpose(2, 0, 1)))[None] / 255
+    strengths = (
+        constant(wish.instant_id_strength),
+        leading(wish.ip_adapter_weight, steps_until(IMAGE_WINDOW, wish.steps)),
+    )
+    control = Control(sticker.control, hint, wish.instant_id_strength, reads=0)
+    task = Task(positive, negative, wish.guidance, strengths, wish.size, wish.steps, control)
+
+    # 3 From noise to latents
+    at_once = sticker.machine.samples_at_once(xl=True)
+    steps = sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
+    while True:
+        try:
+            yield (next(steps) + 1) / wish.steps
+        except StopIteration as end:
+            return end.value[0]
+
+
+def face_tokens(sticker: Sticker, face: npt.NDArray[np.float32]) -> Tensor:
+    """A raw face embedding [512] as InstantID's tokens [1, 16, width]."""
+    return _projected(sticker.identity, torch.from_numpy(face)[None, None], sticker.machine)
+
+
+def no_face(sticker: Sticker) -> Tensor:
+    """The unconditional pass's face: always the same noise."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    noise = FACE_NOISE * torch.rand((1, 1, 512), generator=generator)
+    return _projected(sticker.identity, noise, sticker.machine)
+
+
+def seen_tokens(sticker: Sticker, wish: StickerWish) -> Tensor:
+    """The aligned face as CLIP sees it, as the second adapter's tokens [1, 16, width]."""
+    return _projected(sticker.look, sticker.clip.see(wish.crop), sticker.machine)
+
+
+def unseen_tokens(sticker: Sticker, wish: StickerWish) -> Tensor:
+    """What the unconditional pass sees: nothing, or the face torn apart by noise."""
+    if wish.ip_adapter_noise:
+        seen = sticker.clip.see(noisy(wish.crop, wish.ip_adapter_noise))
+    else:
+        seen = sticker.clip.see_nothing()
+    return _projected(sticker.look, seen, sticker.machine)
+
+
+@torch.inference_mode()
+def _projected(projection: Resampler, given: Tensor, machine: Machine) -> Tensor:
+    return projection(given.to(machine.device, machine.dtype))

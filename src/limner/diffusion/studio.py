@@ -1,0 +1,149 @@
+"""Networks opened once and kept while they are used: one UNet for each model type and base.
+
+A UNet carries its adapter for life, so each (model type, base) has its own; only the newest few
+are kept. Knows files and networks; knows no request.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+from limner.diffusion.adapter import read_adapter
+from limner.diffusion.base_models import base_kind, parse_base
+from limner.diffusion.faceid import FaceId, join
+from limner.diffusion.holdings import Holdings
+from limner.diffusion.load import Base, load_base, load_clip_vision, load_single_file
+from limner.diffusion.machine import Machine
+from limner.diffusion.sniff import AdapterKind
+from limner.diffusion.weights import WEIGHTS, ModelType
+from limner.errors import FeatureNotSupported, NetworkMissing, blame
+from limner.stages.arcface import ArcFace
+
+#: How many UNets stay open. SDXL's is 5 GB in half precision.
+MOST_OPEN = 2
+
+
+class Studio:
+    """Opens what a request needs. Safe to call from several threads; they open one by one."""
+
+    def __init__(self, holdings: Holdings, machine: Machine, threads: int) -> None:
+        """``threads``: what one call of a recogniser may use."""
+        self._holdings = holdings
+        self._threads = threads
+        self._recognisers: dict[str, ArcFace] = {}
+        self._machine = machine
+        self._open: OrderedDict[tuple[str, Path, torch.dtype], FaceId] = OrderedDict()
+        self._kinds: dict[Path, AdapterKind] = {}
+        self._lock = threading.Lock()
+
+    def check(self, kind: ModelType, base: str) -> Path:
+        """Where the base lies, when all that ``kind`` needs is here and fits.
+
+        Raises FeatureNotSupported at the field that asks for what is not.
+        """
+        default = _is_default(kind, base)
+        needs = kind.needs if default else [n for n in kind.needs if n not in _base_parts(kind)]
+        lacking = self._holdings.lacking_all(needs)
+        if lacking:
+            with blame("model_type"):
+                raise FeatureNotSupported(f"{kind.name} cannot be drawn on this server: {lacking}.")
+        with blame(kind.field):
+            return self._fitting(kind, base, default=default)
+
+    def open(self, kind: ModelType, where: Path, *, exact: bool = False) -> FaceId:
+        """The networks of ``kind`` on the base at ``where``; ``exact``: in fp32 whatever it costs.
+
+        Raises NetworkUnfit, NetworkMissing.
+        """
+        machine = Machine(self._machine.device, torch.float32) if exact else self._machine
+        key = (kind.name, where, machine.dtype)
+        with self._lock:
+            if key not in self._open:
+                while len(self._open) >= MOST_OPEN:
+                    self._open.popitem(last=False)
+                    gc.collect()
+                self._open[key] = self._opened(kind, where, machine)
+            self._open.move_to_end(key)
+            return self._open[key]
+
+    def recogniser(self, kind: ModelType) -> ArcFace:
+        """The network whose embeddings the adapter of ``kind`` was taught with."""
+        with self._lock:
+            if kind.recogniser not in self._recognisers:
+                opened = ArcFace(self._path(kind.recogniser), self._threads)
+                self._recognisers[kind.recogniser] = opened
+            return self._recognisers[kind.recogniser]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether networks compute in fp32 anyway."""
+        return self._machine.dtype == torch.float32
+
+    def _fitting(self, kind: ModelType, base: str, *, default: bool) -> Path:
+        ref = parse_base(base)
+        folder = self._holdings.folder(kind.base) if default else self._holdings.base(ref)
+        if folder is None:
+            raise FeatureNotSupported(
+                "This base model is not on this server. Its operator lets one in with"
+                " `limner pull <owner/name>` or `limner models add <name> <file>`; the default is"
+                f" {WEIGHTS[kind.base].repo}."
+            )
+        adapter, found = self._adapter_kind(self._path(kind.adapter)), base_kind(folder)
+        if found.width != adapter.width or found.channels != 4:
+            raise FeatureNotSupported(
+                f"The base model is {found}; {kind.name} draws on"
+                f" {'Stable Diffusion XL' if kind.xl else 'Stable Diffusion 1.5'}"
+                f" (4 input channels, text width {adapter.width})."
+            )
+        return folder
+
+    def _adapter_kind(self, path: Path) -> AdapterKind:
+        if path not in self._kinds:
+            self._kinds[path] = read_adapter(path).kind
+        return self._kinds[path]
+
+    def _opened(self, kind: ModelType, where: Path, machine: Machine) -> FaceId:
+        adapter = read_adapter(self._path(kind.adapter))
+        clip = None
+        if kind.plus:
+            folder = self._path("clip-vit-h").parent
+            clip = load_clip_vision(folder, machine)
+        return join(kind, machine, self._base(kind, where, machine), adapter, clip)
+
+    def _base(self, kind: ModelType, where: Path, machine: Machine) -> Base:
+        default = self._holdings.folder(kind.base)
+        if where.is_file():
+            if default is None:
+                raise NetworkMissing(
+                    f"A single file is configured as {kind.base}, which is not here."
+                )
+            return load_single_file(where, default, machine, xl=kind.xl)
+        # Realistic Vision's repository is made without a VAE of its own; others bring theirs.
+        vae = self._holdings.folder("vae-ft-mse") if where == default and not kind.xl else None
+        return load_base(where, machine, xl=kind.xl, vae=vae)
+
+    def _path(self, name: str) -> Path:
+        path = self._holdings.file(name)
+        if path is None:
+            raise NetworkMissing(self._holdings.lacking(name) or f"{name} is not here.")
+        return path
+
+
+def _is_default(kind: ModelType, base: str) -> bool:
+    """Whether ``base`` names the default base of ``kind``, in whatever spelling."""
+    try:
+        ref = parse_base(base)
+    except FeatureNotSupported:
+        return False
+    weight = WEIGHTS[kind.base]
+    return ref.repo == weight.repo and ref.revision in ("main", weight.revision) and not ref.file
+
+
+def _base_parts(kind: ModelType) -> tuple[str, ...]:
+    """The needs that another base replaces."""
+    return kind.base, "vae-ft-mse"

@@ -1,0 +1,95 @@
+"""What a prompt says to a UNet: CLIP's hidden states, however long the prompt is.
+
+CLIP reads 77 tokens. A longer prompt is read in chunks of 75 words' tokens, each with its own
+begin and end, and the states are laid one after another: nothing at its end is lost, as it is
+where prompts are cut. Knows tokenizers and text encoders; knows no prompt template.
+"""
+
+# transformers' own annotations are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+#: The tokenizers' mark of a word's last token.
+WORD_END = "</w>"
+
+#: Chunks a prompt may have. Beyond it a prompt's price grows and its meaning does not.
+MOST_CHUNKS = 16
+
+
+class Said(NamedTuple):
+    """A prompt as the UNet reads it: ``states`` [1, n, width]; ``pooled`` [1, width] for SDXL."""
+
+    states: Tensor
+    pooled: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class TextEncoder:
+    """A tokenizer and its CLIP text model. ``skip_last``: read the layer before the last (SDXL)."""
+
+    tokenizer: Any
+    model: Any
+    skip_last: bool = False
+
+    def chunks(self, prompt: str) -> list[list[int]]:
+        """Token ids without begin and end, at least one chunk, split between words if it can be."""
+        room = int(self.tokenizer.model_max_length) - 2
+        ids: list[int] = self.tokenizer(
+            prompt, add_special_tokens=False, truncation=False, verbose=False
+        ).input_ids
+        chunks: list[list[int]] = []
+        while len(ids) > room and len(chunks) + 1 < MOST_CHUNKS:
+            words = self.tokenizer.convert_ids_to_tokens(ids[:room])
+            ends = [at + 1 for at, token in enumerate(words) if token.endswith(WORD_END)]
+            cut = ends[-1] if ends else room
+            chunks.append(ids[:cut])
+            ids = ids[cut:]
+        return [*chunks, ids[:room]]
+
+    def read(self, chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+        """Hidden states [1, n·77, width] and, if the model has one, the first chunk's pooled text.
+
+        Each chunk is read alone, so that it says the same in whatever company.
+        """
+        states: list[Tensor] = []
+        pooled: Tensor | None = None
+        for chunk in chunks:
+            ids = torch.tensor([self._framed(chunk)], device=self.model.device)
+            answer = self.model(ids, output_hidden_states=self.skip_last)
+            states.append(answer.hidden_states[-2] if self.skip_last else answer[0])
+            if pooled is None:
+                pooled = getattr(answer, "text_embeds", None)
+        return torch.cat(states, dim=1), pooled
+
+    def _framed(self, chunk: Sequence[int]) -> list[int]:
+        """A chunk between begin and end, filled up to the model's length."""
+        tokenizer = self.tokenizer
+        framed = [tokenizer.bos_token_id, *chunk, tokenizer.eos_token_id]
+        return framed + [tokenizer.pad_token_id] * (tokenizer.model_max_length - len(framed))
+
+
+def say(encoders: Sequence[TextEncoder], prompts: Sequence[str]) -> list[Said]:
+    """Each prompt as the UNet reads it, all of the same length in tokens.
+
+    One encoder for SD 1.5; SDXL's two are laid side by side in width, and the second's pooled
+    text is SDXL's. A shorter prompt is followed by empty chunks.
+    """
+    with torch.inference_mode():
+        split = [[encoder.chunks(prompt) for encoder in encoders] for prompt in prompts]
+        length = max(len(chunks) for by_encoder in split for chunks in by_encoder)
+        said: list[Said] = []
+        for by_encoder in split:
+            read = [
+                encoder.read([*chunks, *([[]] * (length - len(chunks)))])
+                for encoder, chunks in zip(encoders, by_encoder, strict=True)
+            ]
+            said.append(Said(torch.cat([states for states, _ in read], dim=-1), read[-1][1]))
+        return said

@@ -1,0 +1,213 @@
+"""fal-ai/ip-adapter-face-id drawn by the published models, from faces to a picture in one screen.
+
+Knows the order of the work; the networks are ``limner.diffusion``'s.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from limner.diffusion.faceid import Wish, draw
+from limner.diffusion.holdings import Holdings
+from limner.diffusion.machine import this_machine
+from limner.diffusion.studio import Studio
+from limner.diffusion.weights import MODEL_TYPES, ModelType
+from limner.endpoints.base import Pictures, Step, Workshop
+from limner.endpoints.fields import Image
+from limner.endpoints.ip_adapter_face_id.faces import Observer, Sighting
+from limner.endpoints.ip_adapter_face_id.schema import (
+    MAX_SEED,
+    IpAdapterFaceIdInput,
+    IpAdapterFaceIdOutput,
+    Sample,
+    Scores,
+)
+from limner.errors import BrokenPicture, OutOfMemory
+from limner.sketch.identity import Identity, averaged
+from limner.sketch.instruments import Instruments
+from limner.stages.arcface import ArcFace, align
+from limner.stages.encode import Source, encode_png
+from limner.stages.face import FaceDetector
+from limner.stages.likeness import likeness
+from limner.stages.limits import Limits
+
+Pixels = npt.NDArray[np.uint8]
+
+#: Pixels along a side of the aligned face that CLIP looks at.
+CROP = 224
+#: Sides of pictures are multiples of this: of a latent's pixel.
+GRID = 8
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Eyes:
+    """How this engine looks at faces: found as everywhere, measured as its adapter was taught."""
+
+    detector: FaceDetector
+    recogniser: ArcFace
+
+
+class DiffusionFaceId:
+    """The engine. Safe to call from several threads at once; it draws one request at a time."""
+
+    def __init__(self, studio: Studio, instruments: Instruments, limits: Limits) -> None:
+        self._studio = studio
+        self._instruments = instruments
+        self._limits = limits
+        self._brush = threading.Lock()
+
+    def draw(
+        self, input: IpAdapterFaceIdInput, pictures: Pictures
+    ) -> Generator[Step, None, IpAdapterFaceIdOutput]:
+        """A picture of the person in the photos. Raises InputProblem at the field at fault."""
+        # 1 What it is drawn with
+        kind = MODEL_TYPES[input.model_type]
+        base = self._studio.check(kind, _base(input, kind))
+
+        # 2 The faces, and whose they are
+        eyes = Eyes(self._instruments.detector, self._studio.recogniser(kind))
+        observer = Observer(input, pictures, eyes, self._limits, mirrored=False)
+        sightings, identity = yield from observer.look()
+
+        # 3 What is wished for
+        seed = secrets.randbelow(MAX_SEED + 1) if input.seed is None else input.seed
+        wish = _wish(input, sightings[identity.closest], identity, seed)
+        if wish.size != (input.width, input.height):
+            width, height = wish.size
+            said = f"{input.width}×{input.height} is drawn as {width}×{height}: sides are eights"
+            yield Step(said, 0.16, "WARN")
+
+        # 4 All samples in one batch
+        with self._brush:
+            drawn = yield from self._drawn(kind, base, wish)
+
+        # 5 The most like one answers, checked and handed over
+        kept = [sightings[index] for index in identity.kept]
+        alike = self._alike(kept, drawn)
+        return (
+            yield from self._answer(
+                input, list(zip(wish.seeds, drawn, alike, strict=True)), pictures
+            )
+        )
+
+    def _drawn(
+        self, kind: ModelType, base: Path, wish: Wish
+    ) -> Generator[Step, None, list[Pixels]]:
+        """The pictures; once more in fp32 if the numbers broke in less.
+
+        Raises BrokenPicture, OutOfMemory.
+        """
+        yield Step(f"Opening the networks of {kind.name}", 0.17)
+        try:
+            try:
+                return (yield from self._painted(kind, base, wish, exact=False))
+            except BrokenPicture:
+                if self._studio.is_exact:
+                    raise
+            yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
+            return (yield from self._painted(kind, base, wish, exact=True))
+        except torch.OutOfMemoryError as fault:
+            torch.cuda.empty_cache()
+            raise OutOfMemory(f"{wish.size} × {len(wish.seeds)} does not fit this GPU.") from fault
+
+    def _painted(
+        self, kind: ModelType, base: Path, wish: Wish, *, exact: bool
+    ) -> Generator[Step, None, list[Pixels]]:
+        work = draw(self._studio.open(kind, base, exact=exact), wish)
+        step = 0
+        while True:
+            try:
+                done = next(work)
+            except StopIteration as end:
+                return end.value
+            step += 1
+            yield Step(f"Step {step} of {wish.steps}", 0.2 + 0.7 * done, "DEBUG")
+
+    def _alike(self, kept: Sequence[Sighting], drawn: Sequence[Pixels]) -> list[float]:
+        """How alike each picture's face and the person's are, -1…1; -1 where there is no face.
+
+        Measured by SFace, which had no part in the drawing.
+        """
+        detector, sface = self._instruments.detector, self._instruments.recogniser
+        person = averaged([sface.embed(each.rgb, each.faces[0]) for each in kept]).embedding
+        measured: list[float] = []
+        for picture in drawn:
+            faces = detector.detect(picture, 640)
+            found = likeness(person, sface.embed(picture, faces[0])) if faces else -1.0
+            measured.append(round(found, 4))
+        return measured
+
+    def _answer(
+        self,
+        input: IpAdapterFaceIdInput,
+        drawn: Sequence[tuple[int, Pixels, float]],
+        pictures: Pictures,
+    ) -> Generator[Step, None, IpAdapterFaceIdOutput]:
+        similarities = [alike for _, _, alike in drawn]
+        chosen = similarities.index(max(similarities))
+        yield Step(f"Likeness to the photo: {similarities[chosen]:.2f}, sample {chosen + 1}", 0.95)
+        images: dict[int, Image] = {}
+        for number in range(len(drawn)) if input.return_samples else (chosen,):
+            images[number] = yield from self._handed_over(drawn[number][1], pictures)
+        extras: dict[str, object] = {}
+        if input.return_samples:
+            extras["samples"] = [
+                Sample(image=images[number], seed=seed, similarity=alike)
+                for number, (seed, _, alike) in enumerate(drawn)
+            ]
+        if input.return_scores:
+            extras["scores"] = Scores(
+                similarity=similarities[chosen], samples=similarities, recogniser="SFace"
+            )
+        return IpAdapterFaceIdOutput(image=images[chosen], seed=drawn[0][0]).model_copy(
+            update=extras
+        )
+
+    def _handed_over(self, picture: Pixels, pictures: Pictures) -> Generator[Step, None, Image]:
+        if self._instruments.safety.unsafe(picture):
+            picture = np.zeros_like(picture)
+            yield Step("Not safe for work: the picture is black", level="WARN")
+        height, width = picture.shape[:2]
+        encoded = encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA)
+        return pictures.publish(encoded, width=width, height=height, format="png")
+
+
+def _base(input: IpAdapterFaceIdInput, kind: ModelType) -> str:
+    return input.base_sdxl_model_repo if kind.xl else input.base_1_5_model_repo
+
+
+def _wish(input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, seed: int) -> Wish:
+    """The request in the denoiser's words; sample i has the seed after sample i - 1's."""
+    return Wish(
+        prompt=input.prompt,
+        negative_prompt=input.negative_prompt,
+        face=identity.embedding,
+        crop=align(sighting.rgb, sighting.faces[0], CROP),
+        guidance=input.guidance_scale,
+        steps=input.num_inference_steps,
+        size=(_in_grid(input.width), _in_grid(input.height)),
+        seeds=tuple((seed + number) % (MAX_SEED + 1) for number in range(input.num_samples)),
+    )
+
+
+def _in_grid(side: int) -> int:
+    return max(GRID, round(side / GRID) * GRID)
+
+
+def open_engine(workshop: Workshop) -> DiffusionFaceId:
+    """The engine of a worker, whose process it takes for itself."""
+    torch.set_num_threads(workshop.threads)
+    weights = workshop.weights or workshop.networks.parent / "weights"
+    return DiffusionFaceId(
+        Studio(Holdings(weights, commercial=workshop.commercial), this_machine(), workshop.threads),
+        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
+        workshop.limits,
+    )

@@ -1,0 +1,50 @@
+"""Tiny checkpoints, built once for all tests of the diffusion engine, and networks opened once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from limner.diffusion.adapter import read_adapter
+from limner.diffusion.faceid import FaceId, join
+from limner.diffusion.load import load_base, load_clip_vision
+from limner.diffusion.machine import Machine
+from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
+from tests.diffusion import tiny
+
+#: Networks this small are slower on several threads than on one.
+torch.set_num_threads(1)
+
+MACHINE = Machine(torch.device("cpu"), torch.float32)
+
+#: The types whose adapters are published.
+PUBLISHED = ("1_5-v1", "1_5-v1-plus", "1_5-v2-plus", "SDXL-v1", "SDXL-v2-plus")
+
+Open = Callable[[str], FaceId]
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``<owner>/<name>/<file>`` for every file that ip-adapter-face-id needs. Do not change."""
+    return tiny.build(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def opened(weights: Path) -> Open:
+    """A model type on its default base, opened once."""
+    return functools.cache(lambda name: open_type(weights, name))
+
+
+def open_type(weights: Path, name: str) -> FaceId:
+    """A fresh FaceId of the type called ``name``."""
+    kind = MODEL_TYPES[name]
+    family = "sdxl" if kind.xl else "sd15"
+    vae = None if kind.xl else weights / tiny.VAE_REPO
+    base = load_base(weights / tiny.BASES[family], MACHINE, xl=kind.xl, vae=vae)
+    clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE) if kind.plus else None
+    adapter = read_adapter(weights / tiny.FACEID_REPO / WEIGHTS[kind.adapter].files[0].path)
+    return join(kind, MACHINE, base, adapter, clip)
