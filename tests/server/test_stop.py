@@ -69,3 +69,5 @@ def test_a_stop_waits_for_nobody_and_loses_nothing(tmp_path: Path, silent: str) 
         assert kept is not None
         assert (kept.status, kept.cancel_requested) == (Status.QUEUED, False)
         assert owed.due_at is not None  # sent again by the next server
+        # The direct calls' callers are gone, so nothing of them is drawn again.
+        assert ledger.waiting("limner/metronome").result() == 1

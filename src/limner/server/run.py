@@ -77,8 +77,9 @@ class Run:
                         return
                     await heard.next()
         finally:
-            # Also when the caller hung up; a request that is done stays as it is.
-            await asyncio.wrap_future(self._ledger.cancel(request.id))
+            # Also when the caller hung up; a request that is done stays as it is. Asked, not waited
+            # for: a second cancellation would take back what the ledger had not begun yet.
+            self._ledger.cancel(request.id)
 
     async def _current(self, request_id: str) -> Request:
         request = await asyncio.wrap_future(self._ledger.get(request_id))
