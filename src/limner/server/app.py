@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,35 @@ def create_app(parts: ServerParts) -> FastAPI:
 
     watch = Watch()
     webhooks = Webhooks(parts.ledger, signer, parts.post, watch)
+    app = FastAPI(
+        title="Limner",
+        version=__version__,
+        lifespan=_lifespan(parts, watch, webhooks),
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
+    )
+    problems.install(app)
+    if parts.playground is not None:
+        mount_playground(app, parts.playground)
+    _own_routes(app, parts)
+    app.include_router(desk_router(gate, parts.ledger, parts.files, parts.endpoints, parts.about))
+    app.include_router(tokens_router(gate, parts.max_body_bytes))
+    app.include_router(jwks_router(signer))
+    app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
+    app.include_router(documents_router(parts.endpoints, strict=parts.strict))
+    storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
+    app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
+    app.include_router(queue_router(Queue(intake, watch)))
+    app.include_router(realtime_router(Realtime(intake, watch)))
+    app.include_router(run_router(Run(intake, watch)))
+    return app
+
+
+def _lifespan(
+    parts: ServerParts, watch: Watch, webhooks: Webhooks
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What goes on beside the calls while the server runs: hearing, delivering, sweeping."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -101,35 +130,17 @@ def create_app(parts: ServerParts) -> FastAPI:
                     with suppress(asyncio.CancelledError):
                         await task
 
-    app = FastAPI(
-        title="Limner",
-        version=__version__,
-        lifespan=lifespan,
-        openapi_url=None,
-        redirect_slashes=False,
-        middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
-    )
-    problems.install(app)
-    if parts.playground is not None:
-        mount_playground(app, parts.playground)
-    _own_routes(app, parts)
-    app.include_router(desk_router(gate, parts.ledger, parts.files, parts.endpoints, parts.about))
-    app.include_router(tokens_router(gate, parts.max_body_bytes))
-    app.include_router(jwks_router(signer))
-    app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
-    app.include_router(documents_router(parts.endpoints, strict=parts.strict))
-    storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
+    return lifespan
+
+
+def _upload_check(gate: Gate) -> Callable[[Request], Awaitable[None]]:
+    """Files themselves are public by their unguessable names; making them is not."""
 
     async def keyed(request: Request) -> None:
-        # Files themselves are public by their unguessable names; making them is not.
         if request.scope["path"].startswith("/@rest/"):
             await gate.caller(request)
 
-    app.include_router(storage_router(storage), dependencies=[Depends(keyed)])
-    app.include_router(queue_router(Queue(intake, watch)))
-    app.include_router(realtime_router(Realtime(intake, watch)))
-    app.include_router(run_router(Run(intake, watch)))
-    return app
+    return keyed
 
 
 def _cors(parts: ServerParts) -> Middleware:
