@@ -1,14 +1,15 @@
-"""A contact sheet: photos in the first column, the stickers made of them beside.
+"""A contact sheet: photos in the first column, what an endpoint made of them beside.
 
-    python tools/contact_sheet.py OUT.jpg PROMPT[,PROMPT…] PHOTO…
+    python tools/contact_sheet.py ENDPOINT OUT.jpg PROMPT[,PROMPT…] PHOTO…
 
-One row a photo, one column a prompt; a photo that cannot be drawn leaves its cell empty and says
-why on standard error. For eyes, ours first: how ``docs/stickers.jpg`` is made.
-Knows the engine's contract; knows no server.
+One row a photo, one column a prompt; a photo that cannot be drawn leaves its cells empty and says
+why on standard error. For eyes, ours first: so ``docs/stickers.jpg`` and ``docs/portraits.jpg`` are
+made, by the sketch engine. Knows the endpoints' contract; knows no server.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
@@ -16,9 +17,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from limner.endpoints.base import Workshop
-from limner.endpoints.face_to_sticker.schema import FaceToStickerInput
-from limner.endpoints.face_to_sticker.sketch import open_engine
+from limner.endpoints import ENDPOINTS
+from limner.endpoints.base import Endpoint, Workshop
 from limner.endpoints.fields import Image as Description
 from limner.errors import CallersFault
 
@@ -41,19 +41,26 @@ class Album:
         return Description(url="", width=width, height=height)
 
 
-def main(out: Path, prompts: list[str], photos: list[Path]) -> None:
+def photo_field(endpoint: Endpoint) -> str:
+    """The input that takes the photo: the first that fal's page shows as a picture."""
+    fields = endpoint.input.model_json_schema()["properties"]
+    return next(name for name, said in fields.items() if said.get("ui") == {"field": "image"})
+
+
+def main(endpoint: Endpoint, out: Path, prompts: list[str], photos: list[Path]) -> None:
     """Draw every photo with every prompt and lay them out."""
     networks = Path(os.environ.get("LIMNER_HOME", ".limner")) / "networks"
-    engine = open_engine(Workshop(networks))
+    module, _, function = endpoint.engines["sketch"].partition(":")
+    engine = getattr(importlib.import_module(module), function)(Workshop(networks))
     size = [(CELL + GAP) * n + GAP for n in (1 + len(prompts), len(photos))]
     sheet = Image.new("RGB", (size[0], size[1]), "white")
     for row, photo in enumerate(photos):
         cells = [ImageOps.exif_transpose(Image.open(photo)).convert("RGB")]
         for prompt in prompts:
             album = Album()
-            wish = FaceToStickerInput(prompt=prompt, image_url=str(photo), seed=row + 1)
+            given = {"prompt": prompt, photo_field(endpoint): str(photo), "seed": row + 1}
             try:
-                list(engine.draw(wish, album))
+                list(engine.draw(endpoint.input.model_validate(given), album))
             except CallersFault as fault:
                 print(f"{photo.name}: {fault}", file=sys.stderr)
                 break
@@ -65,4 +72,5 @@ def main(out: Path, prompts: list[str], photos: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2].split(","), [Path(name) for name in sys.argv[3:]])
+    (wanted,) = [endpoint for endpoint in ENDPOINTS if endpoint.alias == sys.argv[1]]
+    main(wanted, Path(sys.argv[2]), sys.argv[3].split(","), [Path(name) for name in sys.argv[4:]])
