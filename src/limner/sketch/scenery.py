@@ -102,11 +102,16 @@ def bokeh(
         x, y = chance.uniform(-0.05, 1.05) * width, chance.uniform(*band) * height
         r = max(1.5, short * radius * chance.uniform(0.45, 1.3))
         strength = chance.uniform(0.12, 0.5)
-        spot = np.zeros((height, width), np.float32)
-        place = (round(x * 16), round(y * 16))
+        reach = round(1.1 * r) + 3
+        left, top = max(0, round(x) - reach), max(0, round(y) - reach)
+        part = lights[top : max(0, round(y) + reach), left : max(0, round(x) + reach)]
+        spot = np.zeros(part.shape[:2], np.float32)
+        if spot.size == 0:
+            continue
+        place = (round(x * 16) - 16 * left, round(y * 16) - 16 * top)
         cv2.circle(spot, place, round(r * 16), (0.75,), -1, cv2.LINE_AA, 4)
         cv2.circle(spot, place, round(r * 16), (1.0,), max(1, round(r * 0.09)), cv2.LINE_AA, 4)
-        lights += spot[..., None] * color * np.float32(strength)
+        part += spot[..., None] * color * np.float32(strength)
     soft = cast("Floats", cv2.GaussianBlur(lights, (0, 0), max(0.8, short * 0.0022)))
     # As light adds up on film: never beyond white.
     return cast("Floats", 255 - (255 - picture.clip(0, 255)) * (1 - soft.clip(0, 255) / 255))
