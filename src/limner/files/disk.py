@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from limner.files.store import MOST_PARTS, NAME, Description, StoredFile
 
@@ -83,10 +82,7 @@ class DiskStore:
         if stored is None:
             return iter(())
         last = stored.size if stop is None else min(stop, stored.size)
-        try:
-            return _slice((self._place(name) / CONTENT).open("rb"), start, last - start)
-        except FileNotFoundError:
-            return iter(())  # deleted since
+        return _slice(self._place(name) / CONTENT, start, last - start)
 
     def delete(self, name: str) -> bool:
         """See FileStore."""
@@ -169,8 +165,12 @@ def _write(path: Path, content: Iterable[bytes]) -> tuple[int, str]:
     return size, digest.hexdigest()
 
 
-def _slice(opened: BinaryIO, start: int, left: int) -> Iterator[bytes]:
-    """``left`` bytes from ``start`` on of an open file, in chunks; closes it."""
+def _slice(path: Path, start: int, left: int) -> Iterator[bytes]:
+    """``left`` bytes from ``start`` on, in chunks; none when the file was deleted meanwhile."""
+    try:
+        opened = path.open("rb")
+    except FileNotFoundError:
+        return
     with opened as content:
         content.seek(start)
         while left > 0 and (chunk := content.read(min(CHUNK, left))):

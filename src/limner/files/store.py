@@ -74,8 +74,8 @@ class FileStore(Protocol):
     def stream(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """The bytes ``start``…``stop`` (exclusive) in chunks; none when there is no such file.
 
-        Opened by the call itself: what expires or is deleted later is still read to its end, so
-        that a download keeps to the length it announced.
+        Looked up by the call itself: what expires afterwards is still read to its end, so that a
+        download keeps to the length it announced.
         """
         ...
 
