@@ -7,13 +7,16 @@ Knows nothing of what the networks compute.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from limner.errors import NetworkMissing
 from limner.sketch import shelf
 from limner.sketch.catalogue import DEMO, NETWORKS, SKETCH, NetworkSpec
-from limner.sketch.pull import Progress, pull
 
-__all__ = ["DEMO", "NETWORKS", "SKETCH", "NetworkSpec", "Progress", "ensure", "locate"]
+if TYPE_CHECKING:
+    from limner.sketch.pull import Progress
+
+__all__ = ["DEMO", "NETWORKS", "SKETCH", "NetworkSpec", "ensure", "locate"]
 
 
 def locate(name: str, home: Path) -> Path | None:
@@ -45,4 +48,7 @@ def ensure(
         raise NetworkMissing(
             f"{name} is not in {home} and may not be fetched now. Run `limner pull sketch`."
         )
+    # The index's client takes a tenth of a second to import, and a server only looks.
+    from limner.sketch.pull import pull
+
     return pull([name], home, progress, index_url)[name]
