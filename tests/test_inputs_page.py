@@ -14,8 +14,8 @@ from PIL import Image
 
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.accept import accept
+from limner.endpoints.face_to_sticker.asked import canvas_of
 from limner.endpoints.face_to_sticker.schema import FaceToStickerInput
-from limner.endpoints.face_to_sticker.sketch import _canvas
 from limner.errors import InputProblem, InvalidInput
 from limner.settings import Settings
 from limner.stages.archive import open_archive
@@ -110,7 +110,7 @@ FULL = FaceToStickerInput.model_validate(
         lambda: FaceDetector(detector_weights()).find(np.zeros((640, 640, 3), np.uint8)),
         lambda: choose(ONE, 1),
         lambda: choose(ONE, 0, (0, 0, 1, 1)),
-        lambda: _canvas(FULL, Limits().max_pixels),
+        lambda: canvas_of(FULL, Limits().max_pixels),
         lambda: accept(FaceToStickerInput, {"prompt": ""}),
         lambda: accept(FaceToStickerInput, []),
         asked(seed="x"),

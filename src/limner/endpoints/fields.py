@@ -5,6 +5,7 @@ Knows fal's toolkit types (wire.md 9.2); knows no endpoint.
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +13,9 @@ from pydantic.fields import FieldInfo
 
 #: fal's largest width or height of an ImageSize, in pixels.
 MAX_SIDE = 14142
+
+#: The largest seed; numpy and torch both take 32 bits, as fal's example seeds do.
+MAX_SEED = 2**32 - 1
 
 PresetName = Literal[
     "square_hd", "square", "portrait_4_3", "portrait_16_9", "landscape_4_3", "landscape_16_9"
@@ -72,6 +76,11 @@ class ImageSize(FalModel):
 
 
 ImageSizeInput = Annotated[ImageSize | PresetName, Field(title="Image Size")]
+
+
+def seed_of(given: int | None) -> int:
+    """The seed to draw with: the caller's, 0 too, or one by chance, which the answer tells."""
+    return secrets.randbelow(MAX_SEED + 1) if given is None else given
 
 
 def pixels(size: ImageSize | str) -> tuple[int, int]:

@@ -5,7 +5,6 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Generator
 
@@ -20,13 +19,13 @@ from limner.diffusion.machine import this_machine
 from limner.diffusion.sticker import StickerWish, draw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
+from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
 from limner.endpoints.face_to_sticker.schema import (
-    MAX_SEED,
     FaceToStickerInput,
     FaceToStickerOutput,
 )
-from limner.endpoints.fields import pixels
-from limner.errors import BrokenPicture, FeatureNotSupported, OutOfMemory, blame
+from limner.endpoints.fields import pixels, seed_of
+from limner.errors import BrokenPicture, OutOfMemory, blame
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
 from limner.stages.choice import choose
@@ -58,7 +57,7 @@ class DiffusionSticker:
         self, input: FaceToStickerInput, pictures: Pictures
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
-        size = _canvas(input, self._limits.max_pixels)
+        size = canvas_of(input, self._limits.max_pixels, GRID)
         self._studio.check()
 
         # 1 The photo, and the face in it
@@ -69,10 +68,10 @@ class DiffusionSticker:
             yield Step(f"Photo read: {photo.rgb.shape[1]}×{photo.rgb.shape[0]} pixels", 0.03)
             found = self._instruments.detector.find(photo.rgb)
         found = choose(found, input.face_index, input.face_box)
-        yield _found(found, chosen=(input.face_index, input.face_box) != (None, None))
+        yield faces_told(input, found, 0.08)
 
         # 2 What is wished for
-        seed = secrets.randbelow(MAX_SEED + 1) if input.seed is None else input.seed
+        seed = seed_of(input.seed)
         wish = self._wish(input, found, size, seed)
         asked = pixels(input.image_size)
         if size != asked:
@@ -155,29 +154,6 @@ class DiffusionSticker:
         size = (large.shape[1], large.shape[0])
         alpha = cv2.resize(cutout[..., 3], size, interpolation=cv2.INTER_CUBIC)
         return large, cut(large, np.asarray(alpha, np.float32) / np.float32(255))
-
-
-def _canvas(input: FaceToStickerInput, max_pixels: int) -> tuple[int, int]:
-    """(width, height) to draw on, in eights. Raises FeatureNotSupported for more than we hold."""
-    width, height = (max(GRID, round(side / GRID) * GRID) for side in pixels(input.image_size))
-    scale = 2 if input.upscale else 1
-    if width * height * scale**2 > max_pixels:
-        with blame("image_size"):
-            raise FeatureNotSupported(
-                f"{width}×{height}{', upscaled twice,' if input.upscale else ''} is more than"
-                f" {max_pixels / 1e6:g} megapixels. Ask for a smaller image_size."
-            )
-    return width, height
-
-
-def _found(found: Found, *, chosen: bool) -> Step:
-    tries = "" if len(found.tried) == 1 else f"; tried: {', '.join(found.tried)}"
-    number = len(found.faces)
-    if found.rival is not None and not chosen:
-        said = f"{number} faces found, of nearly the same size: the largest is taken{tries}"
-        return Step(said, 0.08, "WARN")
-    yours = "; yours is taken" if chosen else ""
-    return Step(f"{number} face{'s' if number > 1 else ''} found{yours}{tries}", 0.08)
 
 
 def _handed_over(

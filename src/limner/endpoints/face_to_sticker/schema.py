@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, FiniteFloat
 
 from limner.endpoints.base import Endpoint
 from limner.endpoints.fields import (
+    MAX_SEED,
     FalModel,
     Image,
     ImageSizeInput,
@@ -18,9 +19,6 @@ from limner.endpoints.fields import (
     face_index,
     order_properties,
 )
-
-#: The largest seed; numpy and torch both take 32 bits, as fal's example seeds do.
-MAX_SEED = 2**32 - 1
 
 
 class FaceToStickerInput(FalModel):

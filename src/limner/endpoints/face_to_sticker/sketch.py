@@ -5,7 +5,6 @@ Knows the order of the work; each stage knows how it is done.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Generator
 
 import cv2
@@ -13,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.endpoints.base import Pictures, Step, Workshop
+from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
 from limner.endpoints.face_to_sticker.schema import (
-    MAX_SEED,
     FaceToStickerInput,
     FaceToStickerOutput,
     Scores,
 )
-from limner.endpoints.fields import pixels
-from limner.errors import FeatureNotSupported, blame
+from limner.endpoints.fields import seed_of
+from limner.errors import blame
 from limner.sketch.instruments import Instruments, needed, open_instruments
 from limner.sketch.portrait import draw_portrait
 from limner.sketch.prompt import Reading, read_prompt
@@ -49,7 +48,7 @@ class SketchSticker:
         self, input: FaceToStickerInput, pictures: Pictures
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
-        canvas = _canvas(input, self._limits.max_pixels)
+        canvas = canvas_of(input, self._limits.max_pixels)
         tools = self._instruments
 
         # 1 The photo, and the face in it
@@ -58,11 +57,11 @@ class SketchSticker:
             yield Step(f"Photo read: {photo.shape[1]}×{photo.shape[0]} pixels", 0.05)
             found = tools.detector.find(photo)
         found = choose(found, input.face_index, input.face_box)
-        yield _found(found, chosen=(input.face_index, input.face_box) != (None, None))
+        yield faces_told(input, found, 0.1)
 
         # 2 What the prompt asks for
         reading = read_prompt(input.prompt, input.negative_prompt)
-        seed = secrets.randbelow(MAX_SEED + 1) if input.seed is None else input.seed
+        seed = seed_of(input.seed)
         recipe = cook(reading, _numbers(input, seed))
         yield from _told(reading, recipe)
         for name in tools.fetch(self._networks(input, recipe, found)):
@@ -151,19 +150,6 @@ class SketchSticker:
         )
 
 
-def _canvas(input: FaceToStickerInput, max_pixels: int) -> tuple[int, int]:
-    """(width, height) to draw on. Raises FeatureNotSupported for more than a server can hold."""
-    width, height = pixels(input.image_size)
-    scale = 2 if input.upscale else 1
-    if width * height * scale**2 > max_pixels:
-        with blame("image_size"):
-            raise FeatureNotSupported(
-                f"{width}×{height}{', upscaled twice,' if input.upscale else ''} is more than"
-                f" {max_pixels / 1e6:g} megapixels. Ask for a smaller image_size."
-            )
-    return width, height
-
-
 def _alike(alike: float | None) -> Step:
     said = "no face is recognised in the drawing" if alike is None else f"{alike:.2f}"
     return Step(f"Likeness to the photo: {said}", 0.75)
@@ -178,17 +164,6 @@ def _scored(output: FaceToStickerOutput, alike: float | None) -> FaceToStickerOu
 def _longest(canvas: tuple[int, int]) -> int:
     """Pixels of the photo's part that are worth looking at: a quarter more than are drawn."""
     return max(1024, round(1.25 * min(max(canvas), LARGEST)))
-
-
-def _found(found: Found, *, chosen: bool) -> Step:
-    tries = "" if len(found.tried) == 1 else f"; tried: {', '.join(found.tried)}"
-    number = len(found.faces)
-    if chosen:
-        return Step(f"{number} face{'s' if number > 1 else ''} found; yours is taken{tries}", 0.1)
-    if found.rival is not None:
-        said = f"{number} faces found, of nearly the same size: the largest is taken{tries}"
-        return Step(said, 0.1, "WARN")
-    return Step(f"{number} face{'s' if number > 1 else ''} found{tries}", 0.1)
 
 
 def _numbers(input: FaceToStickerInput, seed: int) -> Numbers:

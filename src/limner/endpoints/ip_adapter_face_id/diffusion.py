@@ -5,7 +5,6 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -21,10 +20,9 @@ from limner.diffusion.machine import this_machine
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
 from limner.endpoints.base import Pictures, Step, Workshop
-from limner.endpoints.fields import Image
+from limner.endpoints.fields import MAX_SEED, Image, seed_of
 from limner.endpoints.ip_adapter_face_id.faces import Observer, Sighting
 from limner.endpoints.ip_adapter_face_id.schema import (
-    MAX_SEED,
     IpAdapterFaceIdInput,
     IpAdapterFaceIdOutput,
     Sample,
@@ -78,7 +76,7 @@ class DiffusionFaceId:
         sightings, identity = yield from observer.look()
 
         # 3 What is wished for
-        seed = secrets.randbelow(MAX_SEED + 1) if input.seed is None else input.seed
+        seed = seed_of(input.seed)
         wish = _wish(input, sightings[identity.closest], identity, seed)
         if wish.size != (input.width, input.height):
             width, height = wish.size

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from limner.endpoints.base import Endpoint
 from limner.endpoints.fields import (
+    MAX_SEED,
     FalModel,
     Image,
     extension,
@@ -21,9 +22,6 @@ from limner.endpoints.fields import (
     face_index,
     order_properties,
 )
-
-#: The largest seed; numpy and torch both take 32 bits, as fal's example seeds do.
-MAX_SEED = 2**32 - 1
 
 ModelType = Literal[
     "1_5-v1", "1_5-v1-plus", "1_5-v2-plus", "SDXL-v1", "SDXL-v2-plus", "1_5-auraface-v1"

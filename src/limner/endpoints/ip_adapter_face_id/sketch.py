@@ -5,7 +5,6 @@ Knows the order of the work; each stage knows how it is done.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.endpoints.base import Pictures, Step, Workshop
-from limner.endpoints.fields import Image
+from limner.endpoints.fields import MAX_SEED, Image, seed_of
 from limner.endpoints.ip_adapter_face_id.faces import Observer, Sighting
 from limner.endpoints.ip_adapter_face_id.recipes import TYPES, plan, rounded, style_of
 from limner.endpoints.ip_adapter_face_id.schema import (
-    MAX_SEED,
     IpAdapterFaceIdInput,
     IpAdapterFaceIdOutput,
     Sample,
@@ -66,7 +64,7 @@ class SketchFaceId:
 
         # 2 What the prompt asks for
         reading = read_prompt(input.prompt, input.negative_prompt, PORTRAIT_WORDS)
-        seed = secrets.randbelow(MAX_SEED + 1) if input.seed is None else input.seed
+        seed = seed_of(input.seed)
         style = style_of(input.model_type, reading)
         yield from _told(input, reading)
         for name in tools.fetch(_networks(style, sightings[identity.closest])):
