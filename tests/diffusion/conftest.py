@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.load import load_base, load_clip_vision
 from limner.diffusion.machine import Machine
@@ -47,4 +48,4 @@ def open_type(weights: Path, name: str) -> FaceId:
     base = load_base(weights / tiny.BASES[family], MACHINE, xl=kind.xl, vae=vae)
     clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE) if kind.plus else None
     adapter = read_adapter(weights / tiny.FACEID_REPO / WEIGHTS[kind.adapter].files[0].path)
-    return join(kind, MACHINE, base, adapter, clip)
+    return join(kind, MACHINE, base, adapter, clip, Denoiser())

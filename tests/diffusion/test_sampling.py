@@ -1,4 +1,4 @@
-"""The loop, the words and the pixels: what they keep, and what they do when numbers break."""
+"""The words, the way and the pixels: what they keep, and what they do when numbers break."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import decode
+from limner.diffusion.denoiser.denoiser import Work
 from limner.diffusion.load import load_base
-from limner.diffusion.machine import Machine
-from limner.diffusion.sampling import Condition, Task, constant, noise, sample
+from limner.diffusion.sampling import Condition, Task, constant, noise
 from limner.diffusion.schedules import ddim, steps_until
 from limner.diffusion.text import TextEncoder, say
 from limner.errors import BrokenPicture
@@ -107,7 +107,7 @@ def test_a_strength_of_zero_at_a_step_silences_the_adapter_there(opened: Open) -
 
     def last(strength: Any, face: torch.Tensor) -> torch.Tensor:
         task = Task(Condition(words, (face,)), None, 1.0, (strength,), (64, 64), 3)
-        steps = sample(faceid.base.unet, ddim, task, [1], 1)
+        steps = faceid.denoiser.draw(Work(faceid.network, ddim, task), [1])
         while True:
             try:
                 next(steps)
@@ -142,30 +142,3 @@ def test_no_picture_is_an_error_and_not_a_black_file(bias: float) -> None:
         vae.decoder.conv_out.bias.fill_(bias)
     with pytest.raises(BrokenPicture):
         decode(vae, torch.zeros(1, 4, 8, 8))
-
-
-def test_a_gpu_computes_sd15_samples_in_company_and_a_cpu_alone() -> None:
-    assert MACHINE.samples_at_once(xl=False) == 1
-    gpu = Machine(torch.device("cuda"), torch.bfloat16)
-    assert (gpu.samples_at_once(xl=False), gpu.samples_at_once(xl=True)) == (4, 1)
-
-
-def test_a_fixed_batch_makes_a_sample_the_same_to_the_bit_wherever_it_sits(opened: Open) -> None:
-    """What the CPU needs no batch for, a GPU gets by the calls' one shape."""
-    faceid = opened("1_5-v1")
-    words = say(faceid.base.encoders, ["a person", ""])
-    face = torch.ones(1, 4, tiny.TEXT)
-    conditions = [Condition(each, (face,)) for each in words]
-    task = Task(conditions[0], conditions[1], 5.0, (constant(1.0),), (64, 64), 2)
-
-    def drawn(seeds: list[int]) -> list[torch.Tensor]:
-        steps = sample(faceid.base.unet, ddim, task, seeds, 4)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
-
-    six = drawn([1, 2, 3, 4, 5, 6])
-    assert torch.equal(drawn([6])[0], six[5])
-    assert torch.equal(drawn([3, 1])[1], six[0])

@@ -17,6 +17,7 @@ from diffusers.pipelines.controlnet.pipeline_controlnet_sd_xl import (
 from PIL import Image
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
 from limner.diffusion.noisy_image import noisy
@@ -69,9 +70,8 @@ def opened(weights: Path, files: Path, *, lora: bool = True) -> Sticker:
         read_adapter(files / tiny.PLUS_FACE),
     )
     control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
-    return join(
-        MACHINE, base, adapters, load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE), control
-    )
+    clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
+    return join(MACHINE, base, adapters, clip, control, Denoiser())
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_the_adapters_are_not_taken_for_one_another(weights: Path, files: Path) 
     look = read_adapter(files / tiny.PLUS_FACE)
     clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
     with pytest.raises(NetworkUnfit, match="InstantID's adapter is expected"):
-        join(MACHINE, base, (look, look), clip, None)
+        join(MACHINE, base, (look, look), clip, None, Denoiser())
 
 
 def test_points_lie_on_the_canvas_wherever_the_face_was() -> None:

@@ -18,10 +18,12 @@ from torch import Tensor
 from limner.diffusion.adapter import Adapter, fit
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import Pixels, decode
+from limner.diffusion.denoiser.denoiser import Denoiser, Work
+from limner.diffusion.denoiser.network import Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
-from limner.diffusion.sampling import Condition, Task, constant, sample
+from limner.diffusion.sampling import Condition, Task, constant
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
 from limner.diffusion.weights import ModelType
@@ -40,6 +42,9 @@ class FaceId:
     base: Base
     projection: FaceTokens
     clip: ClipVision | None
+    #: The base's UNet with the adapter in it, and who runs it.
+    network: Network
+    denoiser: Denoiser
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +62,17 @@ class Wish:
     steps: int
     size: tuple[int, int]
     seeds: tuple[int, ...]
+    #: Whose share of the device it uses.
+    caller: str = ""
 
 
 def join(
-    kind: ModelType, machine: Machine, base: Base, adapter: Adapter, clip: ClipVision | None
+    kind: ModelType,
+    machine: Machine,
+    base: Base,
+    adapter: Adapter,
+    clip: ClipVision | None,
+    denoiser: Denoiser,
 ) -> FaceId:
     """Put the adapter into the base's UNet, for good, and its projection beside it.
 
@@ -72,7 +84,8 @@ def join(
     fit(base.unet, [adapter])
     projection = build_projection(adapter.kind, adapter.image_proj)
     assert isinstance(projection, FaceTokens)
-    return FaceId(kind, machine, base, projection.to(machine.device, machine.dtype), clip)
+    projection = projection.to(machine.device, machine.dtype)
+    return FaceId(kind, machine, base, projection, clip, Network(base.unet), denoiser)
 
 
 def draw(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Pixels]]:
@@ -95,8 +108,7 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Tensor]]:
 
     # 2 From noise to latents
     task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
-    at_once = faceid.machine.samples_at_once(xl=faceid.kind.xl)
-    steps = sample(faceid.base.unet, ddim, task, wish.seeds, at_once)
+    steps = faceid.denoiser.draw(Work(faceid.network, ddim, task, wish.caller), wish.seeds)
     while True:
         try:
             yield (next(steps) + 1) / wish.steps

@@ -9,10 +9,6 @@ from dataclasses import dataclass
 
 import torch
 
-#: Samples computed in one call, for (SD 1.5, SDXL). On a CPU each alone: company saves nothing.
-#: On an accelerator an SD 1.5 call of one sample leaves most of it idle; an SDXL call does not.
-_AT_ONCE = {"cpu": (1, 1), "cuda": (4, 1)}
-
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -20,10 +16,6 @@ class Machine:
 
     device: torch.device
     dtype: torch.dtype
-
-    def samples_at_once(self, *, xl: bool) -> int:
-        """How many samples go into one call, always: what makes a sample's bits its own."""
-        return _AT_ONCE.get(self.device.type, (1, 1))[xl]
 
 
 def this_machine() -> Machine:

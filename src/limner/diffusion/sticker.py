@@ -28,11 +28,13 @@ from torch import Tensor
 from limner.diffusion.adapter import Adapter, fit
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import Pixels, decode
+from limner.diffusion.denoiser.denoiser import Denoiser, Work
+from limner.diffusion.denoiser.network import Controller, Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
-from limner.diffusion.sampling import Condition, Control, Task, constant, leading, sample
+from limner.diffusion.sampling import Condition, Control, Task, constant, leading
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
 from limner.diffusion.text import say
 from limner.errors import NetworkUnfit
@@ -62,7 +64,10 @@ class Sticker:
     look: Resampler
     clip: ClipVision
     #: InstantID's ControlNet.
-    control: Any
+    control: Controller
+    #: The base's UNet with both adapters in it, and who runs it.
+    network: Network
+    denoiser: Denoiser
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +90,8 @@ class StickerWish:
     instant_id_strength: float
     ip_adapter_weight: float
     ip_adapter_noise: float
+    #: Whose share of the device it uses.
+    caller: str = ""
 
 
 def fuse_lora(base: Base, file: Path) -> None:
@@ -112,7 +119,12 @@ def fuse_lora(base: Base, file: Path) -> None:
 
 
 def join(
-    machine: Machine, base: Base, adapters: tuple[Adapter, Adapter], clip: ClipVision, control: Any
+    machine: Machine,
+    base: Base,
+    adapters: tuple[Adapter, Adapter],
+    clip: ClipVision,
+    control: Any,
+    denoiser: Denoiser,
 ) -> Sticker:
     """Put InstantID's and the plus-face adapter into the base's UNet, for good.
 
@@ -124,12 +136,15 @@ def join(
         if not fits or (reads is not None) != (adapter.kind.reads == 512):
             raise NetworkUnfit(f"{name}'s adapter is expected, this is {adapter.kind}.")
     fit(base.unet, adapters)
+    fit(control, ())
     projections: list[Resampler] = []
     for adapter in adapters:
         projection = build_projection(adapter.kind, adapter.image_proj)
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
-    return Sticker(machine, base, projections[0], projections[1], clip, control)
+    identity_tokens, look_tokens = projections
+    network, controller = Network(base.unet), Controller(control)
+    return Sticker(machine, base, identity_tokens, look_tokens, clip, controller, network, denoiser)
 
 
 def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
@@ -166,8 +181,8 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
     task = Task(positive, negative, wish.guidance, strengths, wish.size, wish.steps, control)
 
     # 3 From noise to latents
-    at_once = sticker.machine.samples_at_once(xl=True)
-    steps = sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
+    work = Work(sticker.network, dpm_2m_sde_karras, task, wish.caller)
+    steps = sticker.denoiser.draw(work, [wish.seed])
     while True:
         try:
             yield (next(steps) + 1) / wish.steps

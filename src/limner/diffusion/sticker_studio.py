@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
 from limner.diffusion.machine import Machine
@@ -26,9 +27,15 @@ NEEDS = ENDPOINT_NEEDS["fal-ai/face-to-sticker"]
 class StickerStudio:
     """Opens what stickers need. Safe to call from several threads; they open one by one."""
 
-    def __init__(self, holdings: Holdings, machine: Machine, threads: int) -> None:
-        """``threads``: what one call of a network outside torch may use."""
+    def __init__(
+        self, holdings: Holdings, machine: Machine, threads: int, denoiser: Denoiser
+    ) -> None:
+        """``threads``: what one call of a network outside torch may use.
+
+        ``denoiser``: the machine's.
+        """
         self._holdings = holdings
+        self._denoiser = denoiser
         self._machine = machine
         self._threads = threads
         self._sticker: Sticker | None = None
@@ -82,7 +89,7 @@ class StickerStudio:
         adapters = read_adapter(instantid), read_adapter(self._path("plus-face-sdxl"))
         clip = load_clip_vision(self._path("clip-vit-h").parent, machine)
         control = load_controlnet(instantid.parent / "ControlNetModel", machine)
-        return join(machine, base, adapters, clip, control)
+        return join(machine, base, adapters, clip, control, self._denoiser)
 
     def _path(self, name: str) -> Path:
         """A weight's first file."""

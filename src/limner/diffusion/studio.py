@@ -15,6 +15,7 @@ import torch
 
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.base_models import base_kind, parse_base
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import Base, load_base, load_clip_vision, load_single_file
@@ -31,9 +32,12 @@ MOST_OPEN = 2
 class Studio:
     """Opens what a request needs. Safe to call from several threads; they open one by one."""
 
-    def __init__(self, holdings: Holdings, machine: Machine, threads: int) -> None:
-        """``threads``: what one call of a recogniser may use."""
+    def __init__(
+        self, holdings: Holdings, machine: Machine, threads: int, denoiser: Denoiser
+    ) -> None:
+        """``threads``: what one call of a recogniser may use. ``denoiser``: the machine's."""
         self._holdings = holdings
+        self._denoiser = denoiser
         self._threads = threads
         self._recognisers: dict[str, ArcFace] = {}
         self._machine = machine
@@ -113,7 +117,8 @@ class Studio:
         if kind.plus:
             folder = self._path("clip-vit-h").parent
             clip = load_clip_vision(folder, machine)
-        return join(kind, machine, self._base(kind, where, machine), adapter, clip)
+        base = self._base(kind, where, machine)
+        return join(kind, machine, base, adapter, clip, self._denoiser)
 
     def _base(self, kind: ModelType, where: Path, machine: Machine) -> Base:
         default = self._holdings.folder(kind.base)

@@ -5,7 +5,7 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 
 from __future__ import annotations
 
-import threading
+import dataclasses
 from collections.abc import Generator
 
 import cv2
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
 from limner.diffusion.machine import this_machine
@@ -45,13 +46,12 @@ GRID = 8
 
 
 class DiffusionSticker:
-    """The engine. Safe to call from several threads at once; it draws one request at a time."""
+    """The engine. Safe to call from several threads at once; their requests are drawn together."""
 
     def __init__(self, studio: StickerStudio, instruments: Instruments, limits: Limits) -> None:
         self._studio = studio
         self._instruments = instruments
         self._limits = limits
-        self._brush = threading.Lock()
 
     def draw(
         self, input: FaceToStickerInput, pictures: Pictures
@@ -73,14 +73,14 @@ class DiffusionSticker:
         # 2 What is wished for
         seed = seed_of(input.seed)
         wish = self._wish(input, found, size, seed)
+        wish = dataclasses.replace(wish, caller=pictures.caller)
         asked = pixels(input.image_size)
         if size != asked:
             said = f"{asked[0]}×{asked[1]} is drawn as {size[0]}×{size[1]}: sides are eights"
             yield Step(said, 0.1, "WARN")
 
         # 3 The sticker, with and without background
-        with self._brush:
-            plain = yield from self._drawn(wish)
+        plain = yield from self._drawn(wish)
         cutout = cut(plain, self._studio.cutter(plain))
         yield Step("Cut out of its background", 0.85)
         if input.upscale:
@@ -185,7 +185,7 @@ def open_engine(workshop: Workshop) -> DiffusionSticker:
     weights = workshop.weights or workshop.networks.parent / "weights"
     holdings = Holdings(weights, commercial=workshop.commercial)
     return DiffusionSticker(
-        StickerStudio(holdings, this_machine(), workshop.threads),
+        StickerStudio(holdings, this_machine(), workshop.threads, workshop.commons.of(Denoiser)),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,
     )
