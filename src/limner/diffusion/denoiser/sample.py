@@ -101,7 +101,7 @@ def advance(samples: Sequence[Sample], predictions: Sequence[Sequence[Tensor]]) 
     predicted = guided.double()
     following = (a * latent + b * predicted + c * before + d * noise).float()
     picture = (e * latent + f * predicted).float()
-    sound = [bool(fine) for fine in torch.isfinite(following).flatten(1).all(1)]
+    sound = [bool(fine) for fine in torch.isfinite(following).flatten(1).all(1).cpu()]
     for at, sample in enumerate(samples):
         sample.become(following[at : at + 1], picture[at : at + 1])
     return [sample for sample, fine in zip(samples, sound, strict=True) if not fine]
