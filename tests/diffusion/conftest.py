@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion import sticker as stickers
 from limner.diffusion.faceid import FaceId, join
-from limner.diffusion.load import load_base, load_clip_vision
+from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
 from limner.diffusion.machine import Machine
 from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
 from tests.diffusion import tiny
@@ -37,6 +38,28 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(weights: Path) -> Open:
     """A model type on its default base, opened once."""
     return functools.cache(lambda name: open_type(weights, name))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stickers need besides: their adapters, their ControlNet, their LoRA. Do not change."""
+    root = tmp_path_factory.mktemp("sticker")
+    tiny.build_sticker(root)
+    return root
+
+
+def open_sticker(weights: Path, files: Path, *, lora: bool = True) -> stickers.Sticker:
+    """Fresh networks for stickers."""
+    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
+    if lora:
+        stickers.fuse_lora(base, files / tiny.STICKER_LORA)
+    adapters = (
+        read_adapter(files / tiny.INSTANTID_REPO / "ip-adapter.bin"),
+        read_adapter(files / tiny.PLUS_FACE),
+    )
+    control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
+    clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
+    return stickers.join(MACHINE, base, adapters, clip, control)
 
 
 def open_type(weights: Path, name: str) -> FaceId:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ from PIL import Image
 
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
-from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
+from limner.diffusion.load import load_base, load_clip_vision
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
-from limner.diffusion.sticker import Sticker, StickerWish, denoise, fuse_lora, join, no_face
+from limner.diffusion.sticker import Sticker, StickerWish, denoise, join, no_face
 from limner.errors import NetworkUnfit
 from limner.stages.face import Face
 from tests.diffusion import tiny
-from tests.diffusion.conftest import MACHINE
+from tests.diffusion.conftest import MACHINE, open_sticker
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -49,34 +48,10 @@ WISH = StickerWish(
     ip_adapter_noise=0.5,
 )
 
-Opened = Callable[[], Sticker]
-
-
-@pytest.fixture(scope="session")
-def files(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sticker's own files, the rest beside them."""
-    root = tmp_path_factory.mktemp("sticker")
-    tiny.build_sticker(root)
-    return root
-
-
-def opened(weights: Path, files: Path, *, lora: bool = True) -> Sticker:
-    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
-    if lora:
-        fuse_lora(base, files / tiny.STICKER_LORA)
-    adapters = (
-        read_adapter(files / tiny.INSTANTID_REPO / "ip-adapter.bin"),
-        read_adapter(files / tiny.PLUS_FACE),
-    )
-    control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
-    return join(
-        MACHINE, base, adapters, load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE), control
-    )
-
 
 @pytest.fixture(scope="module")
 def sticker(weights: Path, files: Path) -> Sticker:
-    return opened(weights, files)
+    return open_sticker(weights, files)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +159,7 @@ def test_every_input_changes_the_sticker(
 
 
 def test_the_lora_changes_the_sticker(weights: Path, files: Path, sticker: Sticker) -> None:
-    without = opened(weights, files, lora=False)
+    without = open_sticker(weights, files, lora=False)
     assert (latents(without, steps=2) - latents(sticker, steps=2)).abs().max() > 1e-3
 
 

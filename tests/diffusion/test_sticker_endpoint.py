@@ -118,10 +118,25 @@ def test_what_is_asked_for_is_seen(
     assert drawn_by(engine, **change).files[0] != usual.files[0]
 
 
-def test_upscaled_is_exactly_twice_the_size(engine: DiffusionSticker) -> None:
-    drawn = drawn_by(engine, upscale=True)
-    assert drawn.picture(0).shape == (192, 128, 3)
-    assert drawn.picture(1).shape == (192, 128, 4)
+def test_upscaled_is_twice_the_size_and_its_steps_are_really_taken(
+    engine: DiffusionSticker, usual: Drawn
+) -> None:
+    one, two = (drawn_by(engine, upscale=True, upscale_steps=steps) for steps in (1, 2))
+    assert one.picture(0).shape == (192, 128, 3)
+    assert one.picture(1).shape == (192, 128, 4)
+    assert (one.output.sticker_image.width, one.output.sticker_image.height) == (128, 192)
+    assert "Detail 1 of 1" in [step.message for step in one.steps]
+    assert "Detail 2 of 2" in [step.message for step in two.steps]
+    assert one.files[0] != two.files[0]
+    assert drawn_by(engine, upscale=True, upscale_steps=1).files == one.files
+    # The steps draw anew what Real-ESRGAN alone would have enlarged.
+    large = engine._instruments.drawing_upscaler(usual.picture(0))  # pyright: ignore[reportPrivateUsage]
+    assert large.shape == one.picture(0).shape
+    assert not np.array_equal(large, one.picture(0))
+
+
+def test_without_upscale_its_steps_are_nothing(engine: DiffusionSticker, usual: Drawn) -> None:
+    assert drawn_by(engine, upscale=False, upscale_steps=50).files == usual.files
 
 
 def test_a_photo_without_a_face_is_the_same_error_as_everywhere(engine: DiffusionSticker) -> None:

@@ -32,6 +32,7 @@ from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
+from limner.diffusion.refine import Retouch, Tile, Tiling, refine, schedule
 from limner.diffusion.sampling import Condition, Control, Task, constant, leading, sample
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
 from limner.diffusion.text import say
@@ -85,6 +86,18 @@ class StickerWish:
     instant_id_strength: float
     ip_adapter_weight: float
     ip_adapter_noise: float
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarged:
+    """A sticker made larger. ``rgb`` [h, w, 3]; ``points``: the five points drawn at that size.
+
+    ``steps``: how many steps draw its detail anew.
+    """
+
+    rgb: Pixels
+    points: Pixels
+    steps: int
 
 
 def fuse_lora(base: Base, file: Path) -> None:
@@ -144,25 +157,14 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
 def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tensor]:
     """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8]."""
     # 1 What is said, whose face, and how it looks
-    guided = wish.guidance > 1
-    refused = f", {wish.negative_prompt}" if wish.negative_prompt else ""
-    prompts = [
-        POSITIVE.format(prompt=wish.prompt),
-        NEGATIVE.format(negative_prompt=refused),
-    ]
-    said = say(sticker.base.encoders, prompts[: 1 + guided])
-    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
-    negative = None
-    if guided:
-        negative = Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+    positive, negative = _conditions(sticker, wish)
 
     # 2 Where the face lies, and when each adapter acts
-    hint = torch.from_numpy(np.ascontiguousarray(wish.points.transpose(2, 0, 1)))[None] / 255
     strengths = (
         constant(wish.instant_id_strength),
         leading(wish.ip_adapter_weight, steps_until(IMAGE_WINDOW, wish.steps)),
     )
-    control = Control(sticker.control, hint, wish.instant_id_strength, reads=0)
+    control = _control(sticker, wish.points, wish.instant_id_strength)
     task = Task(positive, negative, wish.guidance, strengths, wish.size, wish.steps, control)
 
     # 3 From noise to latents
@@ -173,6 +175,53 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
             yield (next(steps) + 1) / wish.steps
         except StopIteration as end:
             return end.value[0]
+
+
+def redraw(
+    sticker: Sticker, wish: StickerWish, enlarged: Enlarged, tiling: Tiling | None = None
+) -> Generator[float, None, Pixels]:
+    """Yield how much is done, 0…1; return the enlarged picture with its detail drawn anew.
+
+    By the same networks with the same words and the same face, tile by tile (``refine``). The
+    second adapter's part of the way is over by then. Raises BrokenPicture.
+    """
+    positive, negative = _conditions(sticker, wish)
+    strengths = constant(wish.instant_id_strength), constant(0.0)
+
+    def task(tile: Tile) -> Task:
+        points = enlarged.points[tile.place]
+        control = _control(sticker, points, wish.instant_id_strength)
+        whole = schedule(enlarged.steps)
+        return Task(positive, negative, wish.guidance, strengths, tile.size, whole, control)
+
+    at_once = sticker.machine.samples_at_once(xl=True)
+    retouch = Retouch(task, enlarged.steps, wish.seed, at_once, tiling or Tiling())
+    return (yield from refine(sticker.base, enlarged.rgb, retouch))
+
+
+def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Condition | None]:
+    """What is said, whose face, and how it looks; and of what is guided away, if anything is."""
+    guided = wish.guidance > 1
+    refused = f", {wish.negative_prompt}" if wish.negative_prompt else ""
+    prompts = [
+        POSITIVE.format(prompt=wish.prompt),
+        NEGATIVE.format(negative_prompt=refused),
+    ]
+    said = say(sticker.base.encoders, prompts[: 1 + guided])
+    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
+    if not guided:
+        return positive, None
+    return positive, Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+
+
+def _control(sticker: Sticker, points: Pixels, strength: float) -> Control:
+    """InstantID's ControlNet, which sees the points and reads the face's tokens."""
+    return Control(sticker.control, _hint(points), strength, reads=0)
+
+
+def _hint(rgb: Pixels) -> Tensor:
+    """[h, w, 3] → [1, 3, h, w], 0…1."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None] / 255
 
 
 def face_tokens(sticker: Sticker, face: npt.NDArray[np.float32]) -> Tensor:

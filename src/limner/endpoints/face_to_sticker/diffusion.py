@@ -6,9 +6,9 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,7 +16,8 @@ import torch
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
 from limner.diffusion.machine import this_machine
-from limner.diffusion.sticker import StickerWish, draw
+from limner.diffusion.refine import Tiling
+from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redraw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
@@ -34,7 +35,6 @@ from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
-from limner.stages.upscale import refined
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -42,6 +42,30 @@ Pixels = npt.NDArray[np.uint8]
 CROP = 224
 #: Sides of pictures are multiples of this: of a latent's pixel.
 GRID = 8
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Work:
+    """One thing that is done with open networks, and how its steps are told."""
+
+    begin: Callable[[Sticker], Generator[float, None, Pixels]]
+    name: str
+    steps: int
+    #: Where in the whole request it begins and ends, 0…1.
+    span: tuple[float, float]
+
+    def told(self, sticker: Sticker) -> Generator[Step, None, Pixels]:
+        """Do it, with a step for each of its own."""
+        work, number = self.begin(sticker), 0
+        start, end = self.span
+        while True:
+            try:
+                done = next(work)
+            except StopIteration as last:
+                return last.value
+            number += 1
+            progress = start + (end - start) * done
+            yield Step(f"{self.name} {number} of {self.steps}", progress, "DEBUG")
 
 
 class DiffusionSticker:
@@ -78,13 +102,13 @@ class DiffusionSticker:
             said = f"{asked[0]}×{asked[1]} is drawn as {size[0]}×{size[1]}: sides are eights"
             yield Step(said, 0.1, "WARN")
 
-        # 3 The sticker, with and without background
+        # 3 The sticker, enlarged if that is wished, and without its background
         with self._brush:
-            plain = yield from self._drawn(wish)
+            plain = yield from self._drawn(wish, 0.45 if input.upscale else 0.8)
+            if input.upscale:
+                plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
         cutout = cut(plain, self._studio.cutter(plain))
-        yield Step("Cut out of its background", 0.85)
-        if input.upscale:
-            plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
+        yield Step("Cut out of its background", 0.92)
 
         # 4 Checked and handed over
         unsafe = input.enable_safety_checker and self._instruments.safety.unsafe(plain)
@@ -111,49 +135,45 @@ class DiffusionSticker:
             ip_adapter_noise=input.ip_adapter_noise,
         )
 
-    def _drawn(self, wish: StickerWish) -> Generator[Step, None, Pixels]:
-        """The picture; once more in fp32 if the numbers broke in less.
+    def _drawn(self, wish: StickerWish, until: float) -> Generator[Step, None, Pixels]:
+        """The picture, whose last step is ``until`` of the work. Raises as ``_firmly``."""
+        yield Step("Opening the networks", 0.12)
+        work = Work(lambda sticker: draw(sticker, wish), "Step", wish.steps, (0.15, until))
+        return (yield from self._firmly(work))
+
+    def _enlarged(
+        self, wish: StickerWish, found: Found, plain: Pixels, steps: int
+    ) -> Generator[Step, None, Pixels]:
+        """The picture at exactly twice its size, its detail drawn anew. Raises as ``_firmly``."""
+        for name in self._instruments.fetch(("animevideo-x2",)):
+            yield Step(f"Fetching the network {name}, once", 0.46)
+        large = np.empty((2 * plain.shape[0], 2 * plain.shape[1], 3), np.uint8)
+        for done in self._instruments.drawing_upscaler.tiles(plain, large):
+            yield Step("Upscaling", 0.46 + 0.09 * done, "DEBUG")
+        size = large.shape[1], large.shape[0]
+        points = draw_keypoints(on_canvas(found.face, size), size)
+        enlarged = Enlarged(large, points, steps)
+        number = steps * len(Tiling().tiles(size))
+        work = Work(lambda each: redraw(each, wish, enlarged), "Detail", number, (0.55, 0.9))
+        return (yield from self._firmly(work))
+
+    def _firmly(self, work: Work) -> Generator[Step, None, Pixels]:
+        """Done in the machine's numbers; once more in fp32 if they broke.
 
         Raises BrokenPicture, OutOfMemory.
         """
-        yield Step("Opening the networks", 0.12)
         try:
             try:
-                return (yield from self._painted(wish, exact=False))
+                return (yield from work.told(self._studio.open()))
             except BrokenPicture:
                 if self._studio.is_exact:
                     raise
-            yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
-            return (yield from self._painted(wish, exact=True))
+            said = "The numbers broke in half precision: drawn once more in fp32"
+            yield Step(said, level="WARN")
+            return (yield from work.told(self._studio.open(exact=True)))
         except torch.OutOfMemoryError as fault:
             torch.cuda.empty_cache()
-            raise OutOfMemory(f"A sticker of {wish.size} does not fit this GPU.") from fault
-
-    def _painted(self, wish: StickerWish, *, exact: bool) -> Generator[Step, None, Pixels]:
-        work = draw(self._studio.open(exact=exact), wish)
-        step = 0
-        while True:
-            try:
-                done = next(work)
-            except StopIteration as end:
-                return end.value
-            step += 1
-            yield Step(f"Step {step} of {wish.steps}", 0.15 + 0.65 * done, "DEBUG")
-
-    def _enlarged(
-        self, plain: Pixels, cutout: Pixels, steps: int
-    ) -> Generator[Step, None, tuple[Pixels, Pixels]]:
-        """Both pictures at exactly twice the size; more ``steps`` draw the edges more firmly."""
-        for name in self._instruments.fetch(("span-x2",)):
-            yield Step(f"Fetching the network {name}, once", 0.86)
-        upscaler = self._instruments.upscaler(2)
-        large = np.empty((2 * plain.shape[0], 2 * plain.shape[1], 3), np.uint8)
-        for done in upscaler.tiles(plain, large):
-            yield Step("Upscaling", 0.86 + 0.1 * done, "DEBUG")
-        large = refined(plain, large, steps)
-        size = (large.shape[1], large.shape[0])
-        alpha = cv2.resize(cutout[..., 3], size, interpolation=cv2.INTER_CUBIC)
-        return large, cut(large, np.asarray(alpha, np.float32) / np.float32(255))
+            raise OutOfMemory(f"{work.name}: a sticker does not fit this GPU.") from fault
 
 
 def _handed_over(
