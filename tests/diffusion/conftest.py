@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from limner.diffusion.adapter import read_adapter
 from limner.diffusion import sticker as stickers
+from limner.diffusion.adapter import read_adapter
 from limner.diffusion.faceid import FaceId, join
+from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
 from limner.diffusion.machine import Machine
-from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
+from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS
 from tests.diffusion import tiny
 
 #: Networks this small are slower on several threads than on one.
@@ -48,7 +49,30 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def open_sticker(weights: Path, files: Path, *, lora: bool = True) -> stickers.Sticker:
+@pytest.fixture(scope="session")
+def sticker_home(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights with all that stickers need. Do not change."""
+    return make_sticker_home(weights, tmp_path_factory.mktemp("sticker-home"))
+
+
+def make_sticker_home(weights: Path, folder: Path) -> Path:
+    """Everything stickers need under its real name in ``folder``, its licences accepted."""
+    tiny.build_sticker(folder)
+    (folder / "frankjoshua").mkdir()
+    (folder / "frankjoshua" / "albedobaseXL_v13").symlink_to(weights / tiny.BASES["sdxl"])
+    (folder / "h94/IP-Adapter/models").symlink_to((weights / tiny.CLIP_FOLDER).parent)
+    (folder / "Falconsai").symlink_to(weights / "Falconsai")
+    tiny.write_arcface(folder / "DIAMONIK7777/antelopev2/glintr100.onnx")
+    tiny.write_cutter(folder / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx")
+    for name in ENDPOINT_NEEDS["fal-ai/face-to-sticker"]:
+        if not WEIGHTS[name].commercial:
+            Holdings(folder, commercial=False).accept(name)
+    return folder
+
+
+def open_sticker(
+    weights: Path, files: Path, *, lora: bool = True, depth: Path | None = None
+) -> stickers.Sticker:
     """Fresh networks for stickers."""
     base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
     if lora:
@@ -59,7 +83,8 @@ def open_sticker(weights: Path, files: Path, *, lora: bool = True) -> stickers.S
     )
     control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
     clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
-    return stickers.join(MACHINE, base, adapters, clip, control)
+    second = None if depth is None else load_controlnet(depth, MACHINE)
+    return stickers.join(MACHINE, base, adapters, clip, control, second)
 
 
 def open_type(weights: Path, name: str) -> FaceId:

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.diffusion.holdings import Holdings
-from limner.diffusion.weights import ENDPOINT_NEEDS, WEIGHTS
 from limner.endpoints.base import Step, Workshop
 from limner.endpoints.face_to_sticker.diffusion import DiffusionSticker, open_engine
 from limner.endpoints.face_to_sticker.schema import (
@@ -23,31 +21,14 @@ from limner.endpoints.face_to_sticker.schema import (
 from limner.errors import BrokenPicture, FaceNotFound, FeatureNotSupported
 from limner.stages.cutout import Cutter, cut
 from limner.worker.engines import choose
-from tests.diffusion import tiny
 from tests.endpoints.conftest import ASTRONAUT, Album
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")
-def home(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with everything stickers need, their licences accepted."""
-    folder = tmp_path_factory.mktemp("sticker-home")
-    tiny.build_sticker(folder)
-    (folder / "frankjoshua").mkdir()
-    (folder / "frankjoshua" / "albedobaseXL_v13").symlink_to(weights / tiny.BASES["sdxl"])
-    (folder / "h94/IP-Adapter/models").symlink_to((weights / tiny.CLIP_FOLDER).parent)
-    tiny.write_arcface(folder / "DIAMONIK7777/antelopev2/glintr100.onnx")
-    tiny.write_cutter(folder / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx")
-    for name in ENDPOINT_NEEDS[FACE_TO_STICKER.id]:
-        if not WEIGHTS[name].commercial:
-            Holdings(folder, commercial=False).accept(name)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def engine(home: Path, networks: Path) -> DiffusionSticker:
-    return open_engine(Workshop(networks, may_fetch=False, threads=1, weights=home))
+def engine(sticker_home: Path, networks: Path) -> DiffusionSticker:
+    return open_engine(Workshop(networks, may_fetch=False, threads=1, weights=sticker_home))
 
 
 @dataclasses.dataclass
@@ -146,9 +127,10 @@ def test_a_photo_without_a_face_is_the_same_error_as_everywhere(engine: Diffusio
 
 
 def test_auto_takes_diffusion_only_with_all_its_weights(
-    home: Path, networks: Path, tmp_path: Path
+    sticker_home: Path, networks: Path, tmp_path: Path
 ) -> None:
-    assert choose(FACE_TO_STICKER, "auto", Workshop(networks, weights=home)).name == "diffusion"
+    workshop = Workshop(networks, weights=sticker_home)
+    assert choose(FACE_TO_STICKER, "auto", workshop).name == "diffusion"
     without = choose(FACE_TO_STICKER, "auto", Workshop(networks, weights=tmp_path))
     assert without.name == "sketch"
     assert "`limner pull instantid`" in without.why

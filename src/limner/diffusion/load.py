@@ -32,9 +32,12 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionModelWithProjection,
+    ViTForImageClassification,
+    ZoeDepthForDepthEstimation,
 )
 
 from limner.diffusion.clip_image import ClipVision
+from limner.diffusion.depth import DepthEye
 from limner.diffusion.machine import Machine
 from limner.diffusion.text import TextEncoder
 from limner.errors import NetworkUnfit
@@ -111,6 +114,18 @@ def load_clip_vision(folder: Path, machine: Machine) -> ClipVision:
     """The CLIP image encoder in a folder, alone or within a whole CLIPModel."""
     with _unfit(folder):
         return ClipVision(_transformers(CLIPVisionModelWithProjection, folder, machine))
+
+
+def load_depth(folder: Path, machine: Machine) -> DepthEye:
+    """The ZoeDepth network in a folder."""
+    with _unfit(folder):
+        return DepthEye(_transformers(ZoeDepthForDepthEstimation, folder, machine))
+
+
+def load_nsfw(folder: Path, machine: Machine) -> Any:
+    """The ViT in a folder that tells whether a picture is safe for work."""
+    with _unfit(folder):
+        return _transformers(ViTForImageClassification, folder, machine)
 
 
 def _for_vae(machine: Machine) -> Machine:

@@ -47,6 +47,8 @@ NEGATIVE = (
 
 #: The second adapter acts in this first part of the training's time.
 IMAGE_WINDOW = 0.2
+#: The depth ControlNet, where there is one, is a weak hint in this first part of the time.
+DEPTH_STRENGTH, DEPTH_WINDOW = 0.2, 0.7
 #: InstantID's unconditional face is a little noise, which keeps its pictures from burning.
 FACE_NOISE = 0.35
 
@@ -64,6 +66,8 @@ class Sticker:
     clip: ClipVision
     #: InstantID's ControlNet.
     control: Any
+    #: A ControlNet of depth, where there is one.
+    depth: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,8 @@ class StickerWish:
     instant_id_strength: float
     ip_adapter_weight: float
     ip_adapter_noise: float
+    #: How near things are, [height, width, 3]; None leaves depth to the networks.
+    depth: Pixels | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +131,12 @@ def fuse_lora(base: Base, file: Path) -> None:
 
 
 def join(
-    machine: Machine, base: Base, adapters: tuple[Adapter, Adapter], clip: ClipVision, control: Any
+    machine: Machine,
+    base: Base,
+    adapters: tuple[Adapter, Adapter],
+    clip: ClipVision,
+    control: Any,
+    depth: Any = None,
 ) -> Sticker:
     """Put InstantID's and the plus-face adapter into the base's UNet, for good.
 
@@ -142,7 +153,7 @@ def join(
         projection = build_projection(adapter.kind, adapter.image_proj)
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
-    return Sticker(machine, base, projections[0], projections[1], clip, control)
+    return Sticker(machine, base, projections[0], projections[1], clip, control, depth)
 
 
 def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
@@ -165,7 +176,13 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
         leading(wish.ip_adapter_weight, steps_until(IMAGE_WINDOW, wish.steps)),
     )
     control = _control(sticker, wish.points, wish.instant_id_strength)
-    task = Task(positive, negative, wish.guidance, strengths, wish.size, wish.steps, control)
+    beside: tuple[Control, ...] = ()
+    if wish.depth is not None and sticker.depth is not None:
+        window = steps_until(DEPTH_WINDOW, wish.steps)
+        beside = (Control(sticker.depth, _hint(wish.depth), DEPTH_STRENGTH, None, window),)
+    task = Task(
+        positive, negative, wish.guidance, strengths, wish.size, wish.steps, control, beside
+    )
 
     # 3 From noise to latents
     at_once = sticker.machine.samples_at_once(xl=True)
@@ -183,7 +200,7 @@ def redraw(
     """Yield how much is done, 0…1; return the enlarged picture with its detail drawn anew.
 
     By the same networks with the same words and the same face, tile by tile (``refine``). The
-    second adapter's part of the way is over by then. Raises BrokenPicture.
+    second adapter's part of the way is over by then, and depth's. Raises BrokenPicture.
     """
     positive, negative = _conditions(sticker, wish)
     strengths = constant(wish.instant_id_strength), constant(0.0)

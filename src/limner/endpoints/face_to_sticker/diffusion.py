@@ -14,9 +14,10 @@ import numpy.typing as npt
 import torch
 
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.keypoints import draw_keypoints, on_canvas
+from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
 from limner.diffusion.machine import this_machine
 from limner.diffusion.refine import Tiling
+from limner.diffusion.safety import Safety
 from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redraw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
@@ -26,6 +27,7 @@ from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerOutput,
 )
 from limner.endpoints.fields import pixels, seed_of
+from limner.endpoints.verdict import unsafe
 from limner.errors import BrokenPicture, OutOfMemory, blame
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
@@ -71,8 +73,11 @@ class Work:
 class DiffusionSticker:
     """The engine. Safe to call from several threads at once; it draws one request at a time."""
 
-    def __init__(self, studio: StickerStudio, instruments: Instruments, limits: Limits) -> None:
+    def __init__(
+        self, studio: StickerStudio, safety: Safety, instruments: Instruments, limits: Limits
+    ) -> None:
         self._studio = studio
+        self._safety = safety
         self._instruments = instruments
         self._limits = limits
         self._brush = threading.Lock()
@@ -97,6 +102,8 @@ class DiffusionSticker:
         # 2 What is wished for
         seed = seed_of(input.seed)
         wish = self._wish(input, found, size, seed)
+        if wish.depth is not None:
+            yield Step("Depth of the photo seen", 0.1)
         asked = pixels(input.image_size)
         if size != asked:
             said = f"{asked[0]}×{asked[1]} is drawn as {size[0]}×{size[1]}: sides are eights"
@@ -111,15 +118,18 @@ class DiffusionSticker:
         yield Step("Cut out of its background", 0.92)
 
         # 4 Checked and handed over
-        unsafe = input.enable_safety_checker and self._instruments.safety.unsafe(plain)
-        if unsafe:
+        flagged = False
+        if input.enable_safety_checker:
+            flagged = yield from unsafe([plain, cutout], self._safety, self._instruments)
+        if flagged:
             plain, cutout = np.zeros_like(plain), np.zeros_like(cutout)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        return _handed_over(plain, cutout, (seed, unsafe), pictures)
+        return _handed_over(plain, cutout, (seed, flagged), pictures)
 
     def _wish(
         self, input: FaceToStickerInput, found: Found, size: tuple[int, int], seed: int
     ) -> StickerWish:
+        eye = self._studio.depth
         return StickerWish(
             prompt=input.prompt,
             negative_prompt=input.negative_prompt,
@@ -133,6 +143,7 @@ class DiffusionSticker:
             instant_id_strength=input.instant_id_strength,
             ip_adapter_weight=input.ip_adapter_weight,
             ip_adapter_noise=input.ip_adapter_noise,
+            depth=depth_on_canvas(eye.see(found.rgb), found.face, size) if eye else None,
         )
 
     def _drawn(self, wish: StickerWish, until: float) -> Generator[Step, None, Pixels]:
@@ -179,7 +190,7 @@ class DiffusionSticker:
 def _handed_over(
     plain: Pixels, cutout: Pixels, verdict: tuple[int, bool], pictures: Pictures
 ) -> FaceToStickerOutput:
-    seed, unsafe = verdict
+    seed, flagged = verdict
     height, width = plain.shape[:2]
     kept = [
         pictures.publish(
@@ -193,8 +204,8 @@ def _handed_over(
         sticker_image_background_removed=kept[1],
         seed=seed,
         has_nsfw_concepts={
-            "sticker_image": unsafe,
-            "sticker_image_background_removed": unsafe,
+            "sticker_image": flagged,
+            "sticker_image_background_removed": flagged,
         },
     )
 
@@ -204,8 +215,10 @@ def open_engine(workshop: Workshop) -> DiffusionSticker:
     torch.set_num_threads(workshop.threads)
     weights = workshop.weights or workshop.networks.parent / "weights"
     holdings = Holdings(weights, commercial=workshop.commercial)
+    machine = this_machine()
     return DiffusionSticker(
-        StickerStudio(holdings, this_machine(), workshop.threads),
+        StickerStudio(holdings, machine, workshop.threads),
+        Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,
     )
