@@ -51,12 +51,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sticker_home(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with all that stickers need. Do not change."""
-    return make_sticker_home(weights, tmp_path_factory.mktemp("sticker-home"))
-
-
-def make_sticker_home(weights: Path, folder: Path) -> Path:
-    """Everything stickers need under its real name in ``folder``, its licences accepted."""
+    """A folder of weights with all that stickers need, its licences accepted. Do not change."""
+    folder = tmp_path_factory.mktemp("sticker-home")
     tiny.build_sticker(folder)
     (folder / "frankjoshua").mkdir()
     (folder / "frankjoshua" / "albedobaseXL_v13").symlink_to(weights / tiny.BASES["sdxl"])
@@ -67,6 +63,15 @@ def make_sticker_home(weights: Path, folder: Path) -> Path:
     for name in ENDPOINT_NEEDS["fal-ai/face-to-sticker"]:
         if not WEIGHTS[name].commercial:
             Holdings(folder, commercial=False).accept(name)
+    return folder
+
+
+def linked(home: Path, folder: Path, *, without: str = "") -> Path:
+    """A folder of weights of its own, as ``home`` but for one owner's."""
+    folder.mkdir()
+    for each in home.iterdir():
+        if each.name != without:
+            (folder / each.name).symlink_to(each)
     return folder
 
 

@@ -23,7 +23,7 @@ from limner.endpoints.face_to_sticker import diffusion as sticker_engine
 from limner.endpoints.ip_adapter_face_id import diffusion as face_engine
 from limner.errors import BrokenPicture
 from tests.diffusion import test_endpoint, test_sticker_endpoint, tiny
-from tests.diffusion.conftest import make_sticker_home
+from tests.diffusion.conftest import linked
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -35,7 +35,6 @@ AGAIN = "The numbers broke in half precision: drawn once more in fp32"
 Harm = tuple[str, str, Callable[[torch.Tensor], torch.Tensor]]
 TOO_LARGE: Harm = ("unet", "conv_in.weight", lambda weight: weight * 1e6)
 NO_NUMBER: Harm = ("unet", "conv_out.bias", lambda bias: bias * torch.nan)
-#: Beyond what even bf16 holds, and again nothing to a norm in fp32? No: fp32's range is bf16's.
 BLIND: Harm = ("vae", "decoder.conv_out.bias", lambda bias: bias * torch.nan)
 BLACK: Harm = ("vae", "decoder.conv_out.bias", lambda bias: bias * 0 - 100)
 
@@ -69,20 +68,19 @@ def face_id(
     """Draws a portrait on a harmed base, on a machine of some precision."""
 
     def prepare(harm: Harm) -> Draw:
-        home = tmp_path / "home"
-        home.mkdir()
-        for each in weights.iterdir():
-            (home / each.name).symlink_to(each)
+        home = linked(weights, tmp_path / "home")
         holdings = Holdings(home, commercial=False)
         for name in ("faceid-sd15", "arcface-buffalo-l"):
             holdings.accept(name)
-        holdings.let_in(parse_base("harmed"), harmed(weights, tmp_path / "base", "sd15", harm))
+        holdings.let_in(
+            parse_base("someone/harmed"), harmed(weights, tmp_path / "base", "sd15", harm)
+        )
 
         def draw(machine: Machine, **wishes: Any) -> Drawing:
             monkeypatch.setattr(face_engine, "this_machine", lambda: machine)
             workshop = Workshop(networks, may_fetch=False, threads=1, weights=home)
             engine = face_engine.open_engine(workshop)
-            asked = {"base_1_5_model_repo": "harmed", "num_inference_steps": 1, **wishes}
+            asked = {"base_1_5_model_repo": "someone/harmed", "num_inference_steps": 1, **wishes}
             return Drawing(test_endpoint.drawn_by(engine, **asked))
 
         return draw
@@ -92,15 +90,17 @@ def face_id(
 
 @pytest.fixture
 def sticker(
-    weights: Path, networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path,
+    sticker_home: Path,
+    networks: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Harm], Draw]:
     """Draws a sticker on a harmed base, on a machine of some precision."""
 
     def prepare(harm: Harm) -> Draw:
-        home = make_sticker_home(weights, tmp_path / "home")
-        base = home / "frankjoshua" / "albedobaseXL_v13"
-        base.unlink()
-        harmed(weights, base, "sdxl", harm)
+        home = linked(sticker_home, tmp_path / "home", without="frankjoshua")
+        harmed(weights, home / "frankjoshua" / "albedobaseXL_v13", "sdxl", harm)
 
         def draw(machine: Machine, **wishes: Any) -> Drawing:
             monkeypatch.setattr(sticker_engine, "this_machine", lambda: machine)

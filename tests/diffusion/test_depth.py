@@ -20,7 +20,7 @@ from limner.endpoints.face_to_sticker.diffusion import open_engine
 from limner.errors import BrokenPicture
 from limner.stages.face import Face
 from tests.diffusion import tiny
-from tests.diffusion.conftest import MACHINE, make_sticker_home
+from tests.diffusion.conftest import MACHINE, linked
 from tests.diffusion.test_sticker_endpoint import drawn_by
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -100,13 +100,14 @@ def test_depth_lies_on_the_canvas_where_the_face_does(size: tuple[int, int]) -> 
 
 
 def test_a_sticker_keeps_to_the_photos_depth_only_where_both_weights_are(
-    weights: Path, depth_weights: Path, networks: Path, tmp_path: Path
+    sticker_home: Path, depth_weights: Path, networks: Path, tmp_path: Path
 ) -> None:
     def drawn(*names: str) -> Any:
-        home = make_sticker_home(weights, tmp_path / str(len(names)))
+        home = linked(sticker_home, tmp_path / str(len(names)))
         for name in names:
             shutil.copytree(depth_weights / name, home / name)
-        return drawn_by(open_engine(Workshop(networks, may_fetch=False, threads=1, weights=home)))
+        engine = open_engine(Workshop(networks, may_fetch=False, threads=1, weights=home))
+        return drawn_by(engine, num_inference_steps=1)
 
     without, both = drawn(tiny.ZOE_REPO), drawn(tiny.ZOE_REPO, tiny.DEPTH_REPO)
     told = [
