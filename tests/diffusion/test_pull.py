@@ -14,7 +14,15 @@ import pytest
 
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.pull import Wanted, room_for
-from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS, File, Weight
+from limner.diffusion.weights import (
+    DEPTH,
+    ENDPOINT_NEEDS,
+    MODEL_TYPES,
+    SAFETY,
+    WEIGHTS,
+    File,
+    Weight,
+)
 from limner.errors import NetworkMissing
 from tests.diffusion import tiny
 from tests.diffusion.hub import Hub
@@ -173,4 +181,4 @@ def test_every_weight_says_its_terms_and_where_it_is_from() -> None:
 
     assert all(whole(weight) for weight in WEIGHTS.values())
     needs = [*ENDPOINT_NEEDS.values(), *(kind.needs for kind in MODEL_TYPES.values())]
-    assert {need for each in needs for need in each} == set(WEIGHTS)
+    assert {need for each in (*needs, DEPTH, (SAFETY,)) for need in each} == set(WEIGHTS)

@@ -21,7 +21,7 @@ from limner.diffusion.schedules import ddim, steps_until
 from limner.diffusion.text import TextEncoder, say
 from limner.errors import BrokenPicture
 from tests.diffusion import tiny
-from tests.diffusion.conftest import MACHINE, Open
+from tests.diffusion.conftest import MACHINE, Open, open_type
 
 # diffusers' DPM++ turns tensors into arrays in a way that numpy 2 will drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -142,3 +142,26 @@ def test_no_picture_is_an_error_and_not_a_black_file(bias: float) -> None:
         vae.decoder.conv_out.bias.fill_(bias)
     with pytest.raises(BrokenPicture):
         decode(vae, torch.zeros(1, 4, 8, 8))
+
+
+def test_words_and_faces_that_come_again_are_not_read_again(weights: Path, opened: Open) -> None:
+    """And say the same to the bit as to networks that never saw them."""
+    faceid, fresh = opened("1_5-v1-plus"), open_type(weights, "1_5-v1-plus")
+    crop = np.random.default_rng(8).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    assert faceid.clip is not None
+    assert fresh.clip is not None
+    runs: list[str] = []
+    encoder = faceid.base.encoders[0]
+    hooks = [
+        model.register_forward_pre_hook(lambda *_, name=name: runs.append(name))
+        for name, model in (("text", encoder.model), ("clip", faceid.clip.model))
+    ]
+    for _ in range(2):
+        words = say([encoder], ["never said before", "nor this"])
+        seen = faceid.clip.see(crop)
+    for hook in hooks:
+        hook.remove()
+    assert runs == ["text", "text", "clip"]
+    anew = say(list(fresh.base.encoders), ["never said before", "nor this"])
+    assert all(torch.equal(a.states, b.states) for a, b in zip(words, anew, strict=True))
+    assert torch.equal(seen, fresh.clip.see(crop))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ from PIL import Image
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
-from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
+from limner.diffusion.load import load_base, load_clip_vision
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
-from limner.diffusion.sticker import Sticker, StickerWish, denoise, fuse_lora, join, no_face
+from limner.diffusion.sticker import Sticker, StickerWish, denoise, join, no_face
 from limner.errors import NetworkUnfit
 from limner.stages.face import Face
 from tests.diffusion import tiny
-from tests.diffusion.conftest import MACHINE
+from tests.diffusion.conftest import MACHINE, open_sticker
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -50,33 +49,13 @@ WISH = StickerWish(
     ip_adapter_noise=0.5,
 )
 
-Opened = Callable[[], Sticker]
 
-
-@pytest.fixture(scope="session")
-def files(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sticker's own files, the rest beside them."""
-    root = tmp_path_factory.mktemp("sticker")
-    tiny.build_sticker(root)
-    return root
-
-
-def opened(weights: Path, files: Path, *, lora: bool = True) -> Sticker:
-    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
-    if lora:
-        fuse_lora(base, files / tiny.STICKER_LORA)
-    adapters = (
-        read_adapter(files / tiny.INSTANTID_REPO / "ip-adapter.bin"),
-        read_adapter(files / tiny.PLUS_FACE),
-    )
-    control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
-    clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
-    return join(MACHINE, base, adapters, clip, control, Denoiser())
+DEPTH = np.dstack([np.indices((96, 64))[0] * 2] * 3).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def sticker(weights: Path, files: Path) -> Sticker:
-    return opened(weights, files)
+    return open_sticker(weights, files)
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +73,19 @@ def latents(sticker: Sticker, **changes: Any) -> torch.Tensor:
             return end.value
 
 
-def stock_latents(weights: Path, files: Path, sticker: Sticker) -> torch.Tensor:
-    """pipelines.md B.6: native adapters, a hook that gives the ControlNet the face's tokens."""
+def stock_latents(
+    weights: Path, files: Path, sticker: Sticker, depth: Path | None = None
+) -> torch.Tensor:
+    """pipelines.md B.6: native adapters, a hook that gives the ControlNet the face's tokens.
+
+    With ``depth``, the second of two ControlNets: it reads the text (B.4) and sees DEPTH.
+    """
     control: Any = ControlNetModel.from_pretrained(files / tiny.INSTANTID_REPO / "ControlNetModel")
+    nets: Any = control
+    if depth is not None:
+        nets = [control, ControlNetModel.from_pretrained(depth)]
     pipe: Any = StableDiffusionXLControlNetPipeline.from_pretrained(
-        weights / tiny.BASES["sdxl"], controlnet=control, add_watermarker=False
+        weights / tiny.BASES["sdxl"], controlnet=nets, add_watermarker=False
     )
     pipe.load_lora_weights(
         str((files / tiny.STICKER_LORA).parent), weight_name="StickersRedmond.safetensors"
@@ -132,11 +119,18 @@ def stock_latents(weights: Path, files: Path, sticker: Sticker) -> torch.Tensor:
         return kept
 
     pipe.set_ip_adapter_scale([0.7, 0.6])
+    hints: Any = Image.fromarray(WISH.points)
+    scale: Any = 0.7
+    ends: Any = 1.0
+    if depth is not None:
+        hints, scale = [hints, Image.fromarray(DEPTH)], [0.7, 0.2]
+        ends = [1.0, steps_until(0.7, WISH.steps) / WISH.steps]
     return pipe(
         prompt="Sticker, a woman, cel shaded, svg, vector art, sharp",
         negative_prompt="nsfw, hat",
-        image=Image.fromarray(WISH.points),
-        controlnet_conditioning_scale=0.7,
+        image=hints,
+        controlnet_conditioning_scale=scale,
+        control_guidance_end=ends,
         ip_adapter_image_embeds=[face, seen],
         guidance_scale=WISH.guidance,
         num_inference_steps=WISH.steps,
@@ -155,6 +149,23 @@ def test_a_guided_sticker_equals_the_stock_pipeline(
     monkeypatch.setattr("limner.diffusion.sticker.NEGATIVE", "nsfw{negative_prompt}")
     expected = stock_latents(weights, files, sticker)
     torch.testing.assert_close(latents(sticker), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_with_depth_it_equals_the_stock_pipeline_with_two_controlnets(
+    weights: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 5 steps depth has 3: 70 % of the training's time (test_sampling)."""
+    monkeypatch.setattr("limner.diffusion.sticker.NEGATIVE", "nsfw{negative_prompt}")
+    tiny.write_controlnet(tmp_path / "depth")
+    with_depth = open_sticker(weights, files, depth=tmp_path / "depth")
+    expected = stock_latents(weights, files, with_depth, tmp_path / "depth")
+    own = latents(with_depth, depth=DEPTH)
+    torch.testing.assert_close(own, expected, atol=1e-4, rtol=1e-4)
+    assert (own - latents(with_depth)).abs().max() > 1e-3, "depth changes nothing"
+
+
+def test_a_depth_that_nothing_reads_is_nothing(sticker: Sticker, usual: torch.Tensor) -> None:
+    assert torch.equal(latents(sticker, steps=3, depth=DEPTH), usual)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +195,7 @@ def test_every_input_changes_the_sticker(
 
 
 def test_the_lora_changes_the_sticker(weights: Path, files: Path, sticker: Sticker) -> None:
-    without = opened(weights, files, lora=False)
+    without = open_sticker(weights, files, lora=False)
     assert (latents(without, steps=2) - latents(sticker, steps=2)).abs().max() > 1e-3
 
 
@@ -211,7 +222,7 @@ def test_the_adapters_are_not_taken_for_one_another(weights: Path, files: Path) 
     look = read_adapter(files / tiny.PLUS_FACE)
     clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
     with pytest.raises(NetworkUnfit, match="InstantID's adapter is expected"):
-        join(MACHINE, base, (look, look), clip, None, Denoiser())
+        join(MACHINE, base, (look, look), clip, (None, None), Denoiser())
 
 
 def test_points_lie_on_the_canvas_wherever_the_face_was() -> None:

@@ -34,8 +34,9 @@ from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
-from limner.diffusion.sampling import Condition, Control, Task, constant, leading
-from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
+from limner.diffusion.refine import Retouch, Tile, Tiling, refine, schedule
+from limner.diffusion.sampling import Condition, Control, Draft, Task, constant, leading
+from limner.diffusion.schedules import dpm_2m_sde_karras, euler, steps_until
 from limner.diffusion.text import say
 from limner.errors import NetworkUnfit
 
@@ -48,6 +49,8 @@ NEGATIVE = (
 
 #: The second adapter acts in this first part of the training's time.
 IMAGE_WINDOW = 0.2
+#: The depth ControlNet, where there is one, is a weak hint in this first part of the time.
+DEPTH_STRENGTH, DEPTH_WINDOW = 0.2, 0.7
 #: InstantID's unconditional face is a little noise, which keeps its pictures from burning.
 FACE_NOISE = 0.35
 
@@ -68,6 +71,8 @@ class Sticker:
     #: The base's UNet with both adapters in it, and who runs it.
     network: Network
     denoiser: Denoiser
+    #: A ControlNet of depth, where there is one.
+    depth: Controller | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +95,22 @@ class StickerWish:
     instant_id_strength: float
     ip_adapter_weight: float
     ip_adapter_noise: float
+    #: How near things are, [height, width, 3]; None leaves depth to the networks.
+    depth: Pixels | None = None
     #: Whose share of the device it uses.
     caller: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarged:
+    """A sticker made larger. ``rgb`` [h, w, 3]; ``points``: the five points drawn at that size.
+
+    ``steps``: how many steps draw its detail anew.
+    """
+
+    rgb: Pixels
+    points: Pixels
+    steps: int
 
 
 def fuse_lora(base: Base, file: Path) -> None:
@@ -123,12 +142,13 @@ def join(
     base: Base,
     adapters: tuple[Adapter, Adapter],
     clip: ClipVision,
-    control: Any,
+    controls: tuple[Any, Any],
     denoiser: Denoiser,
 ) -> Sticker:
     """Put InstantID's and the plus-face adapter into the base's UNet, for good.
 
-    Raises NetworkUnfit if either is another kind of adapter or not for this UNet.
+    ``controls``: InstantID's ControlNet, and one of depth or None. Raises NetworkUnfit if an
+    adapter is of another kind or not for this UNet.
     """
     identity, look = adapters
     for adapter, reads, name in ((identity, 512, "InstantID"), (look, None, "IP-Adapter-plus")):
@@ -136,15 +156,21 @@ def join(
         if not fits or (reads is not None) != (adapter.kind.reads == 512):
             raise NetworkUnfit(f"{name}'s adapter is expected, this is {adapter.kind}.")
     fit(base.unet, adapters)
-    fit(control, ())
+    for each in controls:
+        if each is not None:
+            fit(each, ())
     projections: list[Resampler] = []
     for adapter in adapters:
         projection = build_projection(adapter.kind, adapter.image_proj)
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
     identity_tokens, look_tokens = projections
-    network, controller = Network(base.unet), Controller(control)
-    return Sticker(machine, base, identity_tokens, look_tokens, clip, controller, network, denoiser)
+    control, depth = (None if each is None else Controller(each) for each in controls)
+    assert control is not None
+    network = Network(base.unet)
+    return Sticker(
+        machine, base, identity_tokens, look_tokens, clip, control, network, denoiser, depth
+    )
 
 
 def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
@@ -159,26 +185,21 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
 def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tensor]:
     """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8]."""
     # 1 What is said, whose face, and how it looks
-    guided = wish.guidance > 1
-    refused = f", {wish.negative_prompt}" if wish.negative_prompt else ""
-    prompts = [
-        POSITIVE.format(prompt=wish.prompt),
-        NEGATIVE.format(negative_prompt=refused),
-    ]
-    said = say(sticker.base.encoders, prompts[: 1 + guided])
-    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
-    negative = None
-    if guided:
-        negative = Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+    positive, negative = _conditions(sticker, wish)
 
     # 2 Where the face lies, and when each adapter acts
-    hint = torch.from_numpy(np.ascontiguousarray(wish.points.transpose(2, 0, 1)))[None] / 255
     strengths = (
         constant(wish.instant_id_strength),
         leading(wish.ip_adapter_weight, steps_until(IMAGE_WINDOW, wish.steps)),
     )
-    control = Control(sticker.control, hint, wish.instant_id_strength, reads=0)
-    task = Task(positive, negative, wish.guidance, strengths, wish.size, wish.steps, control)
+    control = _control(sticker, wish.points, wish.instant_id_strength)
+    beside: tuple[Control, ...] = ()
+    if wish.depth is not None and sticker.depth is not None:
+        window = steps_until(DEPTH_WINDOW, wish.steps)
+        beside = (Control(sticker.depth, _hint(wish.depth), DEPTH_STRENGTH, None, window),)
+    task = Task(
+        positive, negative, wish.guidance, strengths, wish.size, wish.steps, control, beside
+    )
 
     # 3 From noise to latents
     work = Work(sticker.network, dpm_2m_sde_karras, task, wish.caller)
@@ -188,6 +209,55 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
             yield (next(steps) + 1) / wish.steps
         except StopIteration as end:
             return end.value[0]
+
+
+def redraw(
+    sticker: Sticker, wish: StickerWish, enlarged: Enlarged, tiling: Tiling | None = None
+) -> Generator[float, None, Pixels]:
+    """Yield how much is done, 0…1; return the enlarged picture with its detail drawn anew.
+
+    By the same networks with the same words and the same face, tile by tile (``refine``). The
+    second adapter's part of the way is over by then, and depth's. Raises BrokenPicture.
+    """
+    positive, negative = _conditions(sticker, wish)
+    strengths = constant(wish.instant_id_strength), constant(0.0)
+
+    def task(tile: Tile) -> Task:
+        points = enlarged.points[tile.place]
+        control = _control(sticker, points, wish.instant_id_strength)
+        whole = schedule(enlarged.steps)
+        return Task(positive, negative, wish.guidance, strengths, tile.size, whole, control)
+
+    def paint(task: Task, draft: Draft) -> Generator[int, None, Tensor]:
+        return sticker.denoiser.resume(Work(sticker.network, euler, task, wish.caller), draft)
+
+    retouch = Retouch(task, paint, enlarged.steps, wish.seed, tiling or Tiling())
+    return (yield from refine(sticker.base, enlarged.rgb, retouch))
+
+
+def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Condition | None]:
+    """What is said, whose face, and how it looks; and of what is guided away, if anything is."""
+    guided = wish.guidance > 1
+    refused = f", {wish.negative_prompt}" if wish.negative_prompt else ""
+    prompts = [
+        POSITIVE.format(prompt=wish.prompt),
+        NEGATIVE.format(negative_prompt=refused),
+    ]
+    said = say(sticker.base.encoders, prompts[: 1 + guided])
+    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
+    if not guided:
+        return positive, None
+    return positive, Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+
+
+def _control(sticker: Sticker, points: Pixels, strength: float) -> Control:
+    """InstantID's ControlNet, which sees the points and reads the face's tokens."""
+    return Control(sticker.control, _hint(points), strength, reads=0)
+
+
+def _hint(rgb: Pixels) -> Tensor:
+    """[h, w, 3] → [1, 3, h, w], 0…1."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None] / 255
 
 
 def face_tokens(sticker: Sticker, face: npt.NDArray[np.float32]) -> Tensor:
