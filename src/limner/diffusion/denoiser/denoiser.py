@@ -153,7 +153,7 @@ class Denoiser:
         with self._lock:
             self._arrived.append(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="denoise", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="denoise")
                 self._thread.start()
         return job
 
@@ -177,7 +177,8 @@ class Denoiser:
         with self._lock:
             self._live = [each for each in self._live if not each.job.over and not each.sample.done]
             for job in self._arrived:
-                self._live += self._seated(job)
+                if not job.over:
+                    self._live += self._seated(job)
             self._arrived = []
             used = {each.company for each in self._live}
             self._buckets = {key: self._buckets[key] for key in self._buckets if key in used}
