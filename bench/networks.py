@@ -82,8 +82,8 @@ def twins(name: str, device: torch.device, dtype: torch.dtype) -> Twins:
         processors[f"{layer}.processor"] = AttnProcessor2_0()
         if number % 2:
             hidden = stock.get_submodule(layer).to_q.weight.shape[0]
-            own = IPAdapterAttnProcessor2_0(hidden, width, num_tokens=(TOKENS,)).to(device, dtype)
-            own.requires_grad_(False)
+            own: Any = IPAdapterAttnProcessor2_0(hidden, width, num_tokens=(TOKENS,))
+            own.to(device, dtype).requires_grad_(False)
             processors[f"{layer}.processor"] = own
             tensors[f"{number}.to_k_ip.weight"] = own.to_k_ip[0].weight
             tensors[f"{number}.to_v_ip.weight"] = own.to_v_ip[0].weight

@@ -68,15 +68,13 @@ class ArcFace:
     def measure(self, rgb: Pixels, face: Face) -> Embedding:
         """The face as the network's own numbers [512], about 20 long: what InstantID reads."""
         aligned = align(rgb, face, SIDE)
-        return self._known.of(aligned.tobytes(), lambda: self._measured(aligned))
+        return self._known.of(aligned.tobytes(), lambda: self._measured(aligned)).copy()
 
     def _measured(self, aligned: Pixels) -> Embedding:
         scaled = (aligned.astype(np.float32) - 127.5) / 127.5
         batch = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
         answers = cast("list[Any]", self._session.run(None, {self._input: batch}))
-        numbers = np.asarray(answers[0], np.float32)[0]
-        numbers.flags.writeable = False
-        return numbers
+        return np.asarray(answers[0], np.float32)[0]
 
 
 def align(rgb: Pixels, face: Face, side: int) -> Pixels:

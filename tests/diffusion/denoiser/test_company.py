@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.diffusion.denoiser.small import SAMPLERS, Request
-from tests.diffusion.denoiser.stage import alone, equal, together
+from limner.diffusion.denoiser.network import Network
+from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
+from tests.diffusion.denoiser.stage import alone, denoiser, equal, latents, together
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -62,8 +64,8 @@ def drawn_alone(request: Request, places: int) -> list[Tensor]:
 def test_latents_are_the_same_to_the_bit_in_any_company_and_order(
     places: int, requests: tuple[Request, ...]
 ) -> None:
-    for request, latents in zip(requests, together(requests, places), strict=True):
-        assert equal(latents, drawn_alone(request, places))
+    for request, own in zip(requests, together(requests, places), strict=True):
+        assert equal(own, drawn_alone(request, places))
 
 
 @pytest.fixture
@@ -85,8 +87,8 @@ def test_on_a_cpu_it_holds_with_two_threads_too() -> None:
         Request("sdxl", arrives=3, steps=3, seeds=(5, 6), control=0.7, window=1, caller="b"),
         Request("sdxl", arrives=5, steps=4, seeds=(7,), size=(72, 120), sampler="dpm_2m"),
     ]
-    for request, latents in zip(requests, together(requests, 1), strict=True):
-        assert equal(latents, alone(request, 1))
+    for request, own in zip(requests, together(requests, 1), strict=True):
+        assert equal(own, alone(request, 1))
 
 
 @pytest.mark.parametrize("places", [2, 4, 8])
@@ -97,3 +99,15 @@ def test_a_row_is_the_same_to_the_bit_in_every_place(places: int) -> None:
         before = Request(seeds=tuple(range(20, 20 + others)), steps=4, words=1, caller="b")
         late = dataclasses.replace(own, arrives=2)
         assert equal(together([before, late], places)[1], alone(own, places))
+
+
+def test_weights_that_lie_anywhere_in_a_file_draw_the_same_to_the_bit() -> None:
+    """Mapped from a file they may begin between two cache lines: then sums of one row differ."""
+    request = Request(steps=2)
+    odd = copy.deepcopy(networks("sd15").network.net)
+    for parameter in odd.parameters():
+        room = torch.empty(parameter.numel() + 1)
+        room[1:] = parameter.flatten()
+        parameter.data = room[1:].view(parameter.shape)
+    work = dataclasses.replace(request.work(), network=Network(odd))
+    assert equal(latents(denoiser(1).draw(work, request.seeds)), drawn_alone(request, 1))
