@@ -20,7 +20,7 @@ from limner.diffusion.sticker import StickerWish, draw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
-from limner.endpoints.face_to_sticker.extras import finish_of, scaled, with_exports
+from limner.endpoints.face_to_sticker.extras import finish_of, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
@@ -88,7 +88,6 @@ class DiffusionSticker:
         yield Step("Cut out of its background", 0.85)
         if input.upscale:
             plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
-            finish = scaled(finish, 2)
 
         # 4 Checked and handed over
         unsafe = input.enable_safety_checker and self._instruments.safety.unsafe(plain)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
-from limner.endpoints.face_to_sticker.extras import finish_of, scaled, with_exports
+from limner.endpoints.face_to_sticker.extras import finish_of, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
@@ -50,9 +50,8 @@ class SketchSticker:
         self, input: FaceToStickerInput, pictures: Pictures
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
-        canvas = canvas_of(input, self._limits.max_pixels)
+        canvas, tools = canvas_of(input, self._limits.max_pixels), self._instruments
         finish = finish_of(input, canvas)
-        tools = self._instruments
 
         # 1 The photo, and the face in it
         with blame("image_url"):
@@ -64,8 +63,7 @@ class SketchSticker:
 
         # 2 What the prompt asks for
         reading = read_prompt(input.prompt, input.negative_prompt)
-        seed = seed_of(input.seed)
-        recipe = cook(reading, _numbers(input, seed))
+        recipe = cook(reading, _numbers(input, seed_of(input.seed)))
         yield from _told(reading, recipe)
         for name in tools.fetch(self._networks(input, recipe, found)):
             yield Step(f"Fetching the network {name}, once", 0.15)
@@ -80,15 +78,12 @@ class SketchSticker:
 
         # 4 The sticker, with and without background
         sticker = die_cut(drawing, person.alpha, person.outline)
-        ground = np.full((1, 1, 3), recipe.background, np.uint8)
-        plain = on_background(sticker, ground, canvas, recipe.shadow)
-        cutout = cut_out(sticker, canvas)
+        plain, cutout = _on_ground(sticker, recipe, canvas), cut_out(sticker, canvas)
         yield Step("Die-cut and laid on its background", 0.7)
         alike = self._compared(own, plain)
         yield _alike(alike)
         if input.upscale:
             plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
-            finish = scaled(finish, 2)
 
         # 5 Checked and handed over
         unsafe = input.enable_safety_checker and tools.safety.unsafe(plain)
@@ -96,8 +91,8 @@ class SketchSticker:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")
         worn = cutout if unsafe else finished(cutout, finish)
-        output = _handed_over((plain, worn), recipe, unsafe, pictures)
         made = None if unsafe else (cutout, finish, _source(recipe))
+        output = _handed_over((plain, worn), recipe, unsafe, pictures)
         output = yield from with_exports(output, input.exports, made, pictures)
         return _scored(output, alike) if input.return_scores else output
 
@@ -155,6 +150,11 @@ def _handed_over(
             "sticker_image_background_removed": unsafe,
         },
     )
+
+
+def _on_ground(sticker: Pixels, recipe: Recipe, canvas: tuple[int, int]) -> Pixels:
+    ground = np.full((1, 1, 3), recipe.background, np.uint8)
+    return on_background(sticker, ground, canvas, recipe.shadow)
 
 
 def _source(recipe: Recipe) -> Source:
