@@ -109,7 +109,7 @@ class Enlarged:
 def fuse_lora(base: Base, file: Path) -> None:
     """Add a LoRA (in kohya's or diffusers' names) to the UNet and both text encoders, for good.
 
-    Before adapters are put in. Raises NetworkUnfit if nothing of it fits.
+    Before adapters are put in. Raises NetworkUnfit if none of it is the UNet's.
     """
     first, second = base.encoders
     pipe: Any = StableDiffusionXLPipeline(
@@ -124,6 +124,9 @@ def fuse_lora(base: Base, file: Path) -> None:
     )
     try:
         pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="sticker")
+        if "sticker" not in getattr(base.unet, "peft_config", {}):
+            # diffusers only logs it, and would draw without.
+            raise ValueError("none of its tensors is the UNet's")
         pipe.fuse_lora(adapter_names=["sticker"])
         pipe.unload_lora_weights()
     except (ValueError, KeyError, RuntimeError, OSError) as reason:
