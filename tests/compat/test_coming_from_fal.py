@@ -65,7 +65,9 @@ def test_the_variables_for_the_fal_package(tls_server: Server, fal_package: Path
     )
     lines = f"unset PYTHONPATH\n{SHELL[2]}"
     told = printed(tls_server, [str(fal_package / "python"), "-c", program], lines)
-    assert told.splitlines() == ["2", "b'{\"steps\"'"]
+    ran, answered = told.splitlines()
+    assert ran == "2"
+    assert "steps" in answered
 
 
 def test_the_line_for_node(server: Server, node_modules: Path) -> None:
