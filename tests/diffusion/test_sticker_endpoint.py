@@ -195,7 +195,7 @@ def test_an_edge_keeps_the_stickers_colour_and_not_its_backgrounds() -> None:
     assert not cutout[alpha == 0].any()
 
 
-def test_a_picture_of_which_nothing_stands_out_is_an_error(home: Path) -> None:
-    cutter = Cutter(home / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx", 1)
+def test_a_picture_of_which_nothing_stands_out_is_an_error(sticker_home: Path) -> None:
+    cutter = Cutter(sticker_home / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx", 1)
     with pytest.raises(BrokenPicture):
         cutter(np.full((64, 64, 3), 90, np.uint8))

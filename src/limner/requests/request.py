@@ -113,6 +113,8 @@ class Request:
     #: Which engine drew it; None before a worker said so.
     engine: str | None
     outcome: Outcome | None
+    #: The latest small WebP of what a running request draws; None where there is none.
+    preview: bytes | None = field(default=None, repr=False)
 
     @property
     def inference_time(self) -> float | None:

@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
 from limner.diffusion.machine import this_machine
 from limner.diffusion.refine import Tiling
 from limner.diffusion.safety import Safety
+from limner.diffusion.sampling import Progress
 from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redraw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
@@ -37,6 +40,8 @@ from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
+from limner.stages.preview import preview
+from limner.stages.safety import SafetyChecker
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -50,11 +55,13 @@ GRID = 8
 class Work:
     """One thing that is done with open networks, and how its steps are told."""
 
-    begin: Callable[[Sticker], Generator[float, None, Pixels]]
+    begin: Callable[[Sticker], Generator[Progress | float, None, Pixels]]
     name: str
     steps: int
     #: Where in the whole request it begins and ends, 0…1.
     span: tuple[float, float]
+    #: What is to be seen after a step (1…) of what the UNet believes; None is nothing.
+    seen: Callable[[int, Tensor], bytes | None] = lambda _number, _belief: None
 
     def told(self, sticker: Sticker) -> Generator[Step, None, Pixels]:
         """Do it, with a step for each of its own."""
@@ -62,12 +69,17 @@ class Work:
         start, end = self.span
         while True:
             try:
-                done = next(work)
+                told = next(work)
             except StopIteration as last:
                 return last.value
             number += 1
+            done, seen = (
+                (told.done, self.seen(number, told.belief))
+                if isinstance(told, Progress)
+                else (told, None)
+            )
             progress = start + (end - start) * done
-            yield Step(f"{self.name} {number} of {self.steps}", progress, "DEBUG")
+            yield Step(f"{self.name} {number} of {self.steps}", progress, "DEBUG", seen)
 
 
 class DiffusionSticker:
@@ -110,8 +122,9 @@ class DiffusionSticker:
             yield Step(said, 0.1, "WARN")
 
         # 3 The sticker, enlarged if that is wished, and without its background
+        checked = self._instruments.safety if input.enable_safety_checker else None
         with self._brush:
-            plain = yield from self._drawn(wish, 0.45 if input.upscale else 0.8)
+            plain = yield from self._drawn(wish, checked, 0.45 if input.upscale else 0.8)
             if input.upscale:
                 plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
         cutout = cut(plain, self._studio.cutter(plain))
@@ -146,10 +159,19 @@ class DiffusionSticker:
             depth=depth_on_canvas(eye.see(found.rgb), found.face, size) if eye else None,
         )
 
-    def _drawn(self, wish: StickerWish, until: float) -> Generator[Step, None, Pixels]:
+    def _drawn(
+        self, wish: StickerWish, checked: SafetyChecker | None, until: float
+    ) -> Generator[Step, None, Pixels]:
         """The picture, whose last step is ``until`` of the work. Raises as ``_firmly``."""
         yield Step("Opening the networks", 0.12)
-        work = Work(lambda sticker: draw(sticker, wish), "Step", wish.steps, (0.15, until))
+
+        def seen(number: int, belief: Tensor) -> bytes | None:
+            if not is_due(number, wish.steps):
+                return None
+            return preview(glimpse(belief, xl=True), checked)
+
+        span = (0.15, until)
+        work = Work(lambda sticker: draw(sticker, wish), "Step", wish.steps, span, seen)
         return (yield from self._firmly(work))
 
     def _enlarged(

@@ -1,5 +1,9 @@
 """The register of requests: look through it, look at one, cancel it, delete it, send it on again.
 
+Of a request that runs, ``preview`` is the latest small picture of what is being drawn, a data URI
+(``data:image/webp;base64,…``, at most 256 pixels and 12 KB); null where there is none, and always
+once it has ended. The status stream and ``/{id}/stream`` tell each new one in the same field.
+
 Knows the ledger's register and our own words; knows no engine.
 """
 
@@ -20,6 +24,7 @@ from limner.requests.outbox import Delivery
 from limner.requests.register import Wanted
 from limner.requests.request import Request
 from limner.server.keys import Caller, Gate
+from limner.server.previews import preview_uri
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -116,6 +121,7 @@ async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
         "progress": request.progress,
         "attempt": request.attempt,
         "engine": request.engine,
+        "preview": preview_uri(request),
         "priority": request.submission.priority.value,
         "created_at": request.created_at,
         "started_at": request.started_at,
