@@ -45,6 +45,24 @@ def test_what_was_saved_is_found_and_read_as_it_was_said(store: FileStore) -> No
     assert read(store, name) == b"12345"
 
 
+def test_the_listing_has_every_file_that_is_found_with_whose_it_is(
+    store: FileStore, clock: Clock
+) -> None:
+    assert list(store.listing()) == []
+    hers = store.save(reserve(), [b"1"], Description("image/png", START + 60, owner="her-key"))
+    nobodys = store.save(reserve(), [b"22"], FOREVER)
+    gone = store.save(reserve(), [b"333"], FOREVER)
+    store.delete(gone.name)
+    store.save_part(reserve(), 1, [b"not a file yet"])
+    assert (hers.owner, nobodys.owner) == ("her-key", "")
+    assert {file.name: file for file in store.listing()} == {
+        hers.name: hers,
+        nobodys.name: nobodys,
+    }
+    clock.now = START + 61
+    assert list(store.listing()) == [nobodys]
+
+
 def test_an_empty_file_is_a_file(store: FileStore) -> None:
     name = reserve()
     assert store.save(name, [], FOREVER).size == 0

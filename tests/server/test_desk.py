@@ -156,5 +156,16 @@ def test_the_system_tells_engines_workers_and_queue(
     assert told["engines"]["limner/metronome"]["engine"] == "sketch"
     assert told["workers"]["alive"] == told["workers"]["wanted"] == 1
     guarded.post(f"{DESK}/requests/{waiting}/cancel", headers=admin)
-    (finder,) = [network for network in told["networks"] if network["name"] == "yunet"]
-    assert (finder["present"], finder["licence"]) == (True, "MIT")  # it is inside a dependency
+
+
+def test_workers_are_started_anew_and_lose_nothing(
+    guarded: Server, admin: dict[str, str], user: dict[str, str]
+) -> None:
+    (before,) = guarded.workers()
+    held = submit(guarded, admin, steps=60, pause=0.05)
+    eventually(lambda: guarded.get(f"{DESK}/requests/{held}", headers=admin).json()["progress"])
+    assert guarded.post(f"{DESK}/system/renew", headers=user).status_code == 403
+    assert guarded.post(f"{DESK}/system/renew", headers=admin).status_code == 200
+    eventually(lambda: guarded.workers() not in ([before], []))
+    assert ended(guarded, admin, held)["http_status"] == 200
+    assert "worker_died" not in guarded.log.read_text()

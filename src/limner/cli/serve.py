@@ -19,6 +19,7 @@ from uvicorn.protocols.http import h11_impl
 import limner
 from limner.cli.about import about
 from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder, workshop
+from limner.cli.shelves import shelves
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.server.app import ServerParts, create_app
@@ -117,6 +118,8 @@ def serve(
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
+                shelves=shelves(settings),
+                renew=supervisor.renew,
             )
         )
         name_client_closed_request()

@@ -47,7 +47,7 @@ class DiskStore:
         try:
             size, sha256 = _write(scratch / CONTENT, content)
             stored = StoredFile(
-                name, said.content_type, size, sha256, self._clock(), said.expires_at
+                name, said.content_type, size, sha256, self._clock(), said.expires_at, said.owner
             )
             about = json.dumps(dataclasses.asdict(stored)).encode()
             _write(scratch / ABOUT, [about])
@@ -87,6 +87,13 @@ class DiskStore:
     def delete(self, name: str) -> bool:
         """See FileStore."""
         return bool(NAME.fullmatch(name)) and self._remove(self._place(name))
+
+    def listing(self) -> Iterator[StoredFile]:
+        """See FileStore."""
+        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
+            stored = self.find(about.parent.name)
+            if stored is not None:
+                yield stored
 
     def expire(self, now: float) -> int:
         """See FileStore."""

@@ -39,6 +39,8 @@ class Description:
     content_type: str
     #: Unix seconds after which the file is gone; None for never.
     expires_at: float | None = None
+    #: Public part of the key for which it is kept; empty where none is needed.
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class StoredFile:
     created_at: float
     #: Unix seconds after which the file is gone; None for never.
     expires_at: float | None
+    #: Public part of the key for which it is kept; empty where none is needed.
+    owner: str = ""
 
 
 class FileStore(Protocol):
@@ -81,6 +85,10 @@ class FileStore(Protocol):
 
     def delete(self, name: str) -> bool:
         """Remove a file; True when it was there."""
+        ...
+
+    def listing(self) -> Iterator[StoredFile]:
+        """Every file that :meth:`find` would find, in no order; it looks at every one there is."""
         ...
 
     def expire(self, now: float) -> int:

@@ -22,7 +22,7 @@ from limner.requests.database import Database
 from limner.requests.history import Sought
 from limner.requests.keyring import Key
 from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
-from limner.requests.outbox import Delivery
+from limner.requests.outbox import Delivery, Owing
 from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
@@ -45,6 +45,11 @@ class Ledger:
         self._clock = clock
         self._database = Database(url)
         self._bell = Bell(bell_folder(url))
+
+    @property
+    def retention(self) -> float:
+        """Seconds for which an ended request is remembered."""
+        return self._rules.retention
 
     def __enter__(self) -> Self:
         return self
@@ -227,6 +232,10 @@ class Ledger:
     def search(self, wanted: Wanted) -> Future[list[Entry]]:
         """The newest requests that match."""
         return self._database.read(lambda connection: register.search(connection, wanted))
+
+    def all_deliveries(self, sought: Owing) -> Future[list[Delivery]]:
+        """The newest deliveries that match, of every request."""
+        return self._database.read(lambda connection: outbox.search(connection, sought))
 
     def census(self) -> Future[dict[str, dict[str, int]]]:
         """How many requests of each endpoint wait and run."""

@@ -61,7 +61,7 @@ class RequestPictures:
         stored = self._files.save(
             reserve(file_name),
             [encoded],
-            Description(content_type, expires_at=time.time() + self._life),
+            Description(content_type, time.time() + self._life, self._submission.key_id),
         )
         self.published.append(stored.name)
         return Image(
