@@ -179,6 +179,30 @@ def requests_show(request_id: str) -> None:
     show_one(request_id)
 
 
+@requests.command("cancel")
+def requests_cancel(request_ids: list[str]) -> None:
+    """End waiting requests now, and running ones at their next step."""
+    from limner.cli.requests import cancel
+
+    cancel(request_ids)
+
+
+@requests.command("retry")
+def requests_retry(request_ids: list[str]) -> None:
+    """Submit ended requests again, with the same input and settings; prints their new ids."""
+    from limner.cli.requests import retry
+
+    retry(request_ids)
+
+
+@requests.command("rm")
+def requests_rm(request_ids: list[str]) -> None:
+    """Forget ended requests: input, log, answer, pictures, and photos that only they were given."""
+    from limner.cli.requests import remove
+
+    remove(request_ids)
+
+
 @requests.command("redeliver")
 def requests_redeliver(request_id: str) -> None:
     """Send a request's webhooks again."""
