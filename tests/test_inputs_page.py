@@ -117,6 +117,7 @@ FULL = FaceToStickerInput.model_validate(
         asked(guidance_scale=21),
         asked(image_size="large"),
         asked(face_box=[1, 2]),
+        asked(outline_color="red"),
         lambda: accept(FaceToStickerInput, {"prompt": "", "image_url": "", "x": 1}, strict=True),
     ],
 )

@@ -6,24 +6,57 @@ that ``limner --help`` answers at once.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from limner.cli.shell import Commands
+from limner.cli.upkeep import GROUPS
+
+EXIT_CODES = """Ends with 0 when all went well, 1 when what was asked cannot be done as asked,
+2 when the command line or a setting is wrong, 3 when Limner failed or no engine can draw here,
+130 when interrupted."""
+
 app = typer.Typer(
     name="limner",
+    cls=Commands,
     help="fal.ai's face endpoints on your own machine.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,  # for --version
+    rich_markup_mode=None,  # rich takes longer to import than everything else together
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(help="Make, list and revoke the keys that callers use.", no_args_is_help=True)
-app.add_typer(keys, name="keys")
-models = typer.Typer(help="The diffusion engine's weights: which there are, and which are here.")
-app.add_typer(models, name="models")
-requests = typer.Typer(help="The requests the ledger knows.", no_args_is_help=True)
-app.add_typer(requests, name="requests")
+for group in GROUPS:
+    app.add_typer(group)
+
+
+@app.callback()
+def limner(
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SETTING=VALUE",
+            help="A setting for this once; goes before LIMNER_* and limner.toml.",
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Tell the version and exit.")] = False,
+) -> None:
+    """fal.ai's face endpoints on your own machine."""
+    for setting in settings or ():
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{setting} has no =; write --set {setting}=VALUE")
+        # As a variable, so that the worker processes have it too.
+        os.environ[f"LIMNER_{name.strip().upper()}"] = value
+    if version:
+        from limner import __version__
+
+        typer.echo(f"limner {__version__}")
+        raise typer.Exit
 
 
 @app.command()
@@ -82,39 +115,6 @@ def pull(
     run(names, accept=accept_license)
 
 
-@models.callback(invoke_without_command=True)
-def models_show(context: typer.Context) -> None:
-    """Show every weight: its terms, its size, and what it lacks here."""
-    if context.invoked_subcommand is None:
-        from limner.cli.weights import show
-
-        show()
-
-
-@models.command("add")
-def models_add(name: str, file: Path) -> None:
-    """Take your own file for a weight, or a folder or .safetensors file as a base model."""
-    from limner.cli.weights import add
-
-    add(name, file)
-
-
-@models.command("rm")
-def models_rm(name: str) -> None:
-    """Forget what was accepted, added or let in under a name."""
-    from limner.cli.weights import remove
-
-    remove(name)
-
-
-@models.command("verify")
-def models_verify() -> None:
-    """Compare every weight that is here with its published hash."""
-    from limner.cli.weights import verify
-
-    verify()
-
-
 @app.command()
 def connect(
     program: Annotated[str, typer.Argument(help="python, node, browser or curl.")],
@@ -130,58 +130,3 @@ def connect(
     if program not in list(Program):
         raise typer.BadParameter(f"There are {', '.join(Program)}, but no {program}")
     run(Program(program), url, check=check)
-
-
-@keys.command("create")
-def keys_create(
-    scope: Annotated[str, typer.Option(help="api or admin.")] = "api",
-) -> None:
-    """Make a key and print it, this once."""
-    from limner.cli.keys import create
-
-    create(scope)
-
-
-@keys.command("list")
-def keys_list() -> None:
-    """Show the keys there are, without their secrets."""
-    from limner.cli.keys import show
-
-    show()
-
-
-@keys.command("revoke")
-def keys_revoke(key_id: str) -> None:
-    """Make a key useless from now on."""
-    from limner.cli.keys import revoke
-
-    revoke(key_id)
-
-
-@requests.command("list")
-def requests_list(
-    state: Annotated[
-        str | None, typer.Option(help="queued, running, done, failed or cancelled.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
-) -> None:
-    """Show the newest requests."""
-    from limner.cli.requests import show
-
-    show(state, limit)
-
-
-@requests.command("show")
-def requests_show(request_id: str) -> None:
-    """Show how a request stands, its log, and the deliveries of its webhook."""
-    from limner.cli.requests import show_one
-
-    show_one(request_id)
-
-
-@requests.command("redeliver")
-def requests_redeliver(request_id: str) -> None:
-    """Send a request's webhooks again."""
-    from limner.cli.requests import redeliver
-
-    redeliver(request_id)

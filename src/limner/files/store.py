@@ -13,9 +13,16 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 #: What a name may look like; anything else is no name and finds nothing.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{20}[A-Za-z0-9._-]{0,120}")
+
+#: How the path of a file's URL ends, whatever host, port and prefix go before it.
+_OWN_PATH = re.compile(rf"/files/({NAME.pattern})$")
+
+#: Longer URLs are data URIs, which name no file.
+_MOST_URL = 8192
 
 #: An upload in parts has at most this many.
 MOST_PARTS = 10_000
@@ -30,6 +37,21 @@ def reserve(file_name: str | None = None) -> str:
     kept = re.sub(r"[^A-Za-z0-9._-]+", "_", plain.rpartition("/")[2].rpartition("\\")[2])[-100:]
     token = "A" * (not (random := secrets.token_urlsafe(16)[:21])[0].isalnum()) + random
     return token[:21] + (kept if kept.startswith(".") or not kept else f"_{kept}")
+
+
+def named_by(url: str) -> str | None:
+    """The name in the URL of a file that a store of ours may keep; None when it names none.
+
+    A name is unguessable, so whoever says one means that file, by whatever host name or prefix
+    the URL reached the caller.
+    """
+    if len(url) > _MOST_URL:
+        return None
+    try:
+        match = _OWN_PATH.search(urlsplit(url).path)
+    except ValueError:
+        return None  # not a URL at all, which the door says in its own words
+    return match[1] if match else None
 
 
 @dataclass(frozen=True, slots=True)
