@@ -1,7 +1,8 @@
 /** Opens the page: who are we here, what is served, then everything else. */
 import { render } from "preact";
-import { App, endpoints } from "./app";
+import { App } from "./app";
 import type { Endpoint } from "./play/input";
+import { endpoints } from "./served";
 import { ask, base, knock } from "./server";
 import "./theme";
 import "./style/tokens.css";
@@ -12,6 +13,7 @@ import "./style/dialog.css";
 import "./style/stage.css";
 import "./style/history.css";
 import "./style/desk.css";
+import "./style/shelf.css";
 
 const root = document.getElementById("limner");
 if (root) render(<App />, root);

@@ -1,10 +1,10 @@
 /** The result, large: the photo becomes the picture here. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { Copy, Segments } from "../controls";
-import { type Found, filesIn, hero, isPicture } from "../pictures";
+import { type Found, filesIn, hero, isPicture, looksLikePicture } from "../pictures";
 import { say } from "../say";
 import { local } from "../server";
-import { bytes, maybe, seconds, t } from "../texts";
+import { bytes, maybe, optionText, seconds, t } from "../texts";
 import { photoFields, set } from "./input";
 import { choose, preview } from "./photos";
 import { busy, run } from "./run";
@@ -177,19 +177,46 @@ function Facts({ shown, others }: { shown: Found | undefined; others: Found[] })
           />
         ) : null}
       </dl>
-      {others.length ? (
-        <ul class="files" aria-label={t("stage.files")}>
-          {others.map((file) => (
-            <li key={file.url}>
-              <a href={local(file.url)} download={file.fileName}>
-                {nameOf(file)} <span>{file.fileName}</span>
-              </a>
-            </li>
-          ))}
-        </ul>
-      ) : null}
+      <Exports all={others.filter(({ platform }) => platform)} />
+      <Others all={others.filter(({ platform }) => !platform)} />
       <p class="note">{t("stage.made")}</p>
     </>
+  );
+}
+
+/** The sticker as each platform wants it, to be taken along. */
+function Exports({ all }: { all: Found[] }) {
+  if (!all.length) return null;
+  return (
+    <section class="exports">
+      <h2>{t("stage.exports")}</h2>
+      <ul>
+        {all.map((file) => (
+          <li key={file.url}>
+            <a href={local(file.url)} download={file.fileName}>
+              {looksLikePicture(file) ? <img class="checker" src={local(file.url)} alt="" /> : <span class="sheet" aria-hidden="true">PDF</span>}
+              <strong>{optionText("exports", file.platform ?? "")}</strong>
+              <span>{[file.width && file.height ? `${file.width} × ${file.height}` : "", file.size ? bytes(file.size) : ""].filter(Boolean).join(", ")}</span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Others({ all }: { all: Found[] }) {
+  if (!all.length) return null;
+  return (
+    <ul class="files" aria-label={t("stage.files")}>
+      {all.map((file) => (
+        <li key={file.url}>
+          <a href={local(file.url)} download={file.fileName}>
+            {nameOf(file)} <span>{file.fileName}</span>
+          </a>
+        </li>
+      ))}
+    </ul>
   );
 }
 
