@@ -21,6 +21,7 @@
     │   ├── NetworkMissing          a neural network's file is absent and cannot be fetched
     │   ├── NetworkUnfit            a neural network's file is not what it should be
     │   ├── BrokenPicture           a network's numbers stopped being a picture
+    │   ├── ExportUnfit             a sticker's file does not keep to its platform's rules
     │   ├── OutOfMemory             the accelerator's memory is too small for this request
     │   └── EngineUnavailable       no engine can draw for this endpoint here
     └── Misconfigured               the operator's own words: a setting, limner.toml, an argument
@@ -245,6 +246,10 @@ class NetworkUnfit(OurFault):
 
 class BrokenPicture(OurFault):
     """A network answered with numbers that are no picture: not finite, or nothing but black."""
+
+
+class ExportUnfit(OurFault):
+    """A file for a platform does not keep to that platform's rules."""
 
 
 class OutOfMemory(OurFault):

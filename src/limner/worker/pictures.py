@@ -45,11 +45,20 @@ class RequestPictures:
 
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
         """Keep a picture; type and name are as fal's are (``image/PNG``, 32 hex digits)."""
-        content_type = f"image/{format}"
-        file_name = f"{uuid.uuid4().hex}.{format.lower()}"
+        return self.publish_file(
+            encoded,
+            file_name=f"{uuid.uuid4().hex}.{format.lower()}",
+            content_type=f"image/{format}",
+            size=(width, height),
+        )
+
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Image:
+        """Keep a file as it is named; only its URL cannot be guessed."""
         stored = self._files.save(
             reserve(file_name),
-            [encoded],
+            [content],
             Description(content_type, time.time() + self._life, self._submission.key_id),
         )
         self.published.append(stored.name)
@@ -58,8 +67,8 @@ class RequestPictures:
             content_type=content_type,
             file_name=file_name,
             file_size=stored.size,
-            width=width,
-            height=height,
+            width=size[0],
+            height=size[1],
         )
 
     def discard(self) -> None:
