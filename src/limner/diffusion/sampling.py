@@ -95,6 +95,16 @@ def noise(seeds: Sequence[int], size: tuple[int, int]) -> list[tuple[Tensor, tor
     return drawn
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Progress:
+    """How far a task has come."""
+
+    #: Share of the steps that are done, 0…1.
+    done: float
+    #: What the UNet believes the first sample will be, fp32 [1, 4, h/8, w/8] on the CPU.
+    belief: Tensor
+
+
 @torch.inference_mode()
 def sample(
     unet: Any,
@@ -102,8 +112,8 @@ def sample(
     task: Task,
     seeds: Sequence[int],
     samples_at_once: int,
-) -> Generator[int, None, list[Tensor]]:
-    """Yield each step's number when it is done; return latents [1, 4, h/8, w/8] for each seed.
+) -> Generator[Progress, None, list[Tensor]]:
+    """Yield after each step; return latents [1, 4, h/8, w/8] for each seed.
 
     ``scheduler`` makes a fresh diffusers scheduler: each sample has its own, with its own past.
     Raises BrokenPicture where the UNet's numbers stop being finite.
@@ -121,13 +131,14 @@ def sample(
             for each, latent in zip(own, latents, strict=True)
         ]
         predicted = call(step, timestep, scaled)
+        belief = _believed(own[0], predicted[0], timestep, latents[0])
         latents = [
             _advance(each, prediction, timestep, latent, generator)
             for each, prediction, latent, generator in zip(
                 own, predicted, latents, generators, strict=True
             )
         ]
-        yield step
+        yield Progress((step + 1) / task.steps, belief)
     if not all(bool(torch.isfinite(latent).all()) for latent in latents):
         raise BrokenPicture("The UNet's numbers are not finite.")
     return latents
@@ -140,6 +151,13 @@ def _advance(
     return scheduler.step(prediction, timestep, latent, generator=generator, return_dict=False)[
         0
     ].float()
+
+
+def _believed(scheduler: Any, prediction: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
+    """The latent without the noise that was predicted in it (Song et al. 2020, arXiv 2010.02502,
+    equation 12's "predicted x0")."""
+    signal = scheduler.alphas_cumprod[int(timestep)]
+    return (latent - (1 - signal) ** 0.5 * prediction) / signal**0.5
 
 
 class _Call:

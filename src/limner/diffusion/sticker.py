@@ -32,7 +32,7 @@ from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
-from limner.diffusion.sampling import Condition, Control, Task, constant, leading, sample
+from limner.diffusion.sampling import Condition, Control, Progress, Task, constant, leading, sample
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
 from limner.diffusion.text import say
 from limner.errors import NetworkUnfit
@@ -132,8 +132,8 @@ def join(
     return Sticker(machine, base, projections[0], projections[1], clip, control)
 
 
-def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
-    """Yield how much is done, 0…1; return the picture [height, width, 3].
+def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixels]:
+    """Yield after each step; return the picture [height, width, 3].
 
     Raises BrokenPicture where numbers stop being a picture.
     """
@@ -141,8 +141,8 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
     return decode(sticker.base.vae, latent)
 
 
-def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tensor]:
-    """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8]."""
+def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Tensor]:
+    """Yield after each step; return fp32 latents [1, 4, h/8, w/8]."""
     # 1 What is said, whose face, and how it looks
     guided = wish.guidance > 1
     refused = f", {wish.negative_prompt}" if wish.negative_prompt else ""
@@ -167,12 +167,8 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
 
     # 3 From noise to latents
     at_once = sticker.machine.samples_at_once(xl=True)
-    steps = sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
-    while True:
-        try:
-            yield (next(steps) + 1) / wish.steps
-        except StopIteration as end:
-            return end.value[0]
+    drawn = yield from sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
+    return drawn[0]
 
 
 def face_tokens(sticker: Sticker, face: npt.NDArray[np.float32]) -> Tensor:

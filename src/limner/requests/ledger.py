@@ -104,6 +104,15 @@ class Ledger:
             lambda connection: queueing.log_lines(connection, request_id, after)
         )
 
+    def follow(self, request_id: str, after: int) -> Future[tuple[Request | None, list[LogLine]]]:
+        """A request and its log lines with a number above ``after``, of one instant."""
+
+        def run(connection: Connection) -> tuple[Request | None, list[LogLine]]:
+            request = queueing.get(connection, request_id)
+            return request, queueing.log_lines(connection, request_id, after)
+
+        return self._database.read(run)
+
     def cancel(self, request_id: str) -> Future[Cancellation]:
         """End a waiting request now; ask a running one to stop at its next step."""
 

@@ -8,7 +8,7 @@ Knows the tables; knows no caller, worker, thread or clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -83,6 +83,8 @@ class StepTaken:
     level: str = "INFO"
     progress: float | None = None
     engine: str | None = None
+    #: A small WebP of the picture so far; None leaves the one before.
+    preview: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def end(
             status="done",
             finished_at=now,
             lease_until=None,
+            preview=None,
             input=sa.case((COLUMNS.store_io, COLUMNS.input), else_=None),
             forget_at=now + life,
         )

@@ -123,6 +123,8 @@ class Request:
     outcome: Outcome | None
     #: Is the input still kept? It is let go with the outcome where the caller wants nothing stored.
     has_input: bool = True
+    #: The latest small WebP of what a running request draws; None where there is none.
+    preview: bytes | None = field(default=None, repr=False)
 
     @property
     def inference_time(self) -> float | None:

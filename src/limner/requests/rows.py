@@ -95,6 +95,7 @@ def request_from(row: sa.Row[Any]) -> Request:
         engine=row.engine,
         outcome=outcome,
         has_input=row.input is not None,
+        preview=row.preview,
     )
 
 

@@ -90,7 +90,7 @@ def _tell(
     standing: Callable[[], Standing | None],
 ) -> None:
     """Write a step to the ledger and stop if nobody wants the next one."""
-    taken = StepTaken(step.message, step.level, step.progress, engine)
+    taken = StepTaken(step.message, step.level, step.progress, engine, step.preview)
     told = ledger.step(request.id, request.attempt, taken).result()
     for verdict in (told, standing()):
         if verdict is not Standing.ON:

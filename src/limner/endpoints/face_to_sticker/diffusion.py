@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
 from limner.diffusion.machine import this_machine
@@ -36,6 +37,8 @@ from limner.stages.face import Found
 from limner.stages.finish import finished
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
+from limner.stages.preview import preview
+from limner.stages.safety import SafetyChecker
 from limner.stages.upscale import refined
 
 Pixels = npt.NDArray[np.uint8]
@@ -82,8 +85,9 @@ class DiffusionSticker:
             yield Step(said, 0.1, "WARN")
 
         # 3 The sticker, with and without background
+        checked = self._instruments.safety if input.enable_safety_checker else None
         with self._brush:
-            plain = yield from self._drawn(wish)
+            plain = yield from self._drawn(wish, checked)
         cutout = cut(plain, self._studio.cutter(plain))
         yield Step("Cut out of its background", 0.85)
         if input.upscale:
@@ -117,7 +121,9 @@ class DiffusionSticker:
             ip_adapter_noise=input.ip_adapter_noise,
         )
 
-    def _drawn(self, wish: StickerWish) -> Generator[Step, None, Pixels]:
+    def _drawn(
+        self, wish: StickerWish, safety: SafetyChecker | None
+    ) -> Generator[Step, None, Pixels]:
         """The picture; once more in fp32 if the numbers broke in less.
 
         Raises BrokenPicture, OutOfMemory.
@@ -125,26 +131,32 @@ class DiffusionSticker:
         yield Step("Opening the networks", 0.12)
         try:
             try:
-                return (yield from self._painted(wish, exact=False))
+                return (yield from self._painted(wish, safety, exact=False))
             except BrokenPicture:
                 if self._studio.is_exact:
                     raise
             yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
-            return (yield from self._painted(wish, exact=True))
+            return (yield from self._painted(wish, safety, exact=True))
         except torch.OutOfMemoryError as fault:
             torch.cuda.empty_cache()
             raise OutOfMemory(f"A sticker of {wish.size} does not fit this GPU.") from fault
 
-    def _painted(self, wish: StickerWish, *, exact: bool) -> Generator[Step, None, Pixels]:
+    def _painted(
+        self, wish: StickerWish, safety: SafetyChecker | None, *, exact: bool
+    ) -> Generator[Step, None, Pixels]:
         work = draw(self._studio.open(exact=exact), wish)
         step = 0
         while True:
             try:
-                done = next(work)
+                progress = next(work)
             except StopIteration as end:
                 return end.value
             step += 1
-            yield Step(f"Step {step} of {wish.steps}", 0.15 + 0.65 * done, "DEBUG")
+            seen = None
+            if is_due(step, wish.steps):
+                seen = preview(glimpse(progress.belief, xl=True), safety)
+            share = 0.15 + 0.65 * progress.done
+            yield Step(f"Step {step} of {wish.steps}", share, "DEBUG", seen)
 
     def _enlarged(
         self, plain: Pixels, cutout: Pixels, steps: int

@@ -33,6 +33,7 @@ from limner.stages.finish import finished
 from limner.stages.likeness import Embedding, likeness
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
+from limner.stages.preview import preview
 from limner.stages.sticker import LARGEST, cut_out, die_cut, on_background
 from limner.stages.upscale import refined
 
@@ -76,7 +77,9 @@ class SketchSticker:
         del photo, found  # a phone's photo is 36 MB of pixels, and others wait for the room
         yield Step("Cut free from the background", 0.35)
         drawing, person = draw_portrait(subject, recipe, canvas, tools)
-        yield Step(f"Drawn in the style {recipe.style}", 0.6)
+        safety = tools.safety if input.enable_safety_checker else None
+        figure = preview(drawing, safety, person.alpha)
+        yield Step(f"Drawn in the style {recipe.style}", 0.6, preview=figure)
 
         # 4 The sticker, with and without background
         sticker = die_cut(drawing, person.alpha, person.outline)
@@ -91,7 +94,7 @@ class SketchSticker:
             finish = scaled(finish, 2)
 
         # 5 Checked and handed over
-        unsafe = input.enable_safety_checker and tools.safety.unsafe(plain)
+        unsafe = safety is not None and safety.unsafe(plain)
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")

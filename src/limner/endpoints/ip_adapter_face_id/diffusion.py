@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 
 from limner.diffusion.faceid import Wish, draw
+from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import this_machine
 from limner.diffusion.studio import Studio
@@ -36,6 +37,7 @@ from limner.stages.encode import Source, encode_png
 from limner.stages.face import FaceDetector
 from limner.stages.likeness import likeness
 from limner.stages.limits import Limits
+from limner.stages.preview import preview
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -123,11 +125,16 @@ class DiffusionFaceId:
         step = 0
         while True:
             try:
-                done = next(work)
+                progress = next(work)
             except StopIteration as end:
                 return end.value
             step += 1
-            yield Step(f"Step {step} of {wish.steps}", 0.2 + 0.7 * done, "DEBUG")
+            seen = None
+            if is_due(step, wish.steps):
+                sketched = glimpse(progress.belief, xl=kind.xl)
+                seen = preview(sketched, self._instruments.safety)
+            share = 0.2 + 0.7 * progress.done
+            yield Step(f"Step {step} of {wish.steps}", share, "DEBUG", seen)
 
     def _alike(self, kept: Sequence[Sighting], drawn: Sequence[Pixels]) -> list[float]:
         """How alike each picture's face and the person's are, -1…1; -1 where there is no face.

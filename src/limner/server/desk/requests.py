@@ -1,6 +1,10 @@
 """The register of requests: look through it, look at one, cancel it, submit it again, delete it,
 send its webhooks once more.
 
+Of a request that runs, ``preview`` is the latest small picture of what is being drawn, a data URI
+(``data:image/webp;base64,…``, at most 256 pixels and 12 KB); null where there is none, and always
+once it has ended. The status stream and ``/{id}/stream`` tell each new one in the same field.
+
 Knows the ledger's register and our own words; knows no engine.
 """
 
@@ -22,6 +26,7 @@ from limner.requests.register import Wanted
 from limner.requests.request import Request
 from limner.requests.retry import again
 from limner.server.keys import Caller, Gate
+from limner.server.previews import preview_uri
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -130,6 +135,7 @@ async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
         "progress": request.progress,
         "attempt": request.attempt,
         "engine": request.engine,
+        "preview": preview_uri(request),
         "priority": request.submission.priority.value,
         "created_at": request.created_at,
         "started_at": request.started_at,
