@@ -24,6 +24,7 @@ type Whole = {
   endpoint: string;
   status: "queued" | "running" | "done";
   progress: number;
+  preview: string | null;
   engine: string | null;
   created_at: number;
   started_at: number | null;
@@ -85,6 +86,7 @@ export function RequestPage({ id }: { id: string }) {
             ) : null}
           </div>
           <Refused why={refused.value} />
+          {request.preview ? <img class="glimpse" src={request.preview} alt={t("stage.preview")} /> : null}
           <Pictures request={request} />
           <Part title={t("requests.input")} value={request.input} />
           {request.logs.length ? <Log request={request} /> : null}

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { Coded, Tabs } from "../controls";
 import { type Field as Known, isFront } from "../schema";
-import { type Group, groupOf, t } from "../texts";
+import { type Group, groupOf, groups, t } from "../texts";
 import { Field } from "./field";
 import { endpoint, faults, fields, input, replace } from "./input";
 import { JsonEditor } from "./json";
@@ -89,12 +89,9 @@ function Fields() {
 
 /** Extras by what they are about; a group is there only when it has members. */
 function grouped(extras: Known[]): [Group, Known[]][] {
-  const groups = new Map<Group, Known[]>();
-  for (const field of extras) {
-    const group = groupOf(field.name);
-    groups.set(group, [...(groups.get(group) ?? []), field]);
-  }
-  return [...groups];
+  return groups
+    .map((group): [Group, Known[]] => [group, extras.filter(({ name }) => groupOf(name) === group)])
+    .filter(([, members]) => members.length);
 }
 
 const isOf = (group: { name: string }[], name: string) => group.some((field) => field.name === name);

@@ -5,6 +5,7 @@ import { type Found, filesIn, hero, isPicture, looksLikePicture } from "../pictu
 import { say } from "../say";
 import { local } from "../server";
 import { bytes, maybe, optionText, seconds, t } from "../texts";
+import { Places } from "./faces";
 import { photoFields, set } from "./input";
 import { choose, preview } from "./photos";
 import { busy, run } from "./run";
@@ -46,8 +47,10 @@ export function Stage() {
       >
         {shown ? (
           <Picture key={shown.url} file={shown} />
+        ) : busy.value && run.value.preview ? (
+          <img class="glimpse" src={run.value.preview} alt={t("stage.preview")} />
         ) : photo.value ? (
-          <img class="photo-shown" src={photo.value} alt={t("photo.alt")} />
+          <Photo key={photo.value} url={photo.value} />
         ) : (
           <span class="frame" aria-hidden="true" />
         )}
@@ -95,6 +98,23 @@ function Picture({ file }: { file: Found }) {
       alt={t("stage.alt", { name: nameOf(file), prompt })}
       onError={() => { gone.value = true; }}
     />
+  );
+}
+
+/** The photo, with the faces that were found in it and the one that is meant. */
+function Photo({ url }: { url: string }) {
+  const size = useSignal({ width: 0, height: 0 });
+  return (
+    <span class="photo-shown">
+      <img
+        src={url}
+        alt={t("photo.alt")}
+        onLoad={({ currentTarget: { naturalWidth, naturalHeight } }) => {
+          size.value = { width: naturalWidth, height: naturalHeight };
+        }}
+      />
+      {size.value.width ? <Places {...size.value} /> : null}
+    </span>
   );
 }
 

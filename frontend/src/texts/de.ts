@@ -293,4 +293,5 @@ export const de: Record<TextKey, string> = {
   "group.answer": "In der Antwort",
   "group.more": "Weiteres",
   "stage.exports": "Fertig für",
+  "stage.preview": "Das Bild bis jetzt",
 };

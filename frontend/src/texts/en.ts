@@ -291,6 +291,7 @@ export const en = {
   "group.answer": "In the answer",
   "group.more": "More",
   "stage.exports": "Ready for",
+  "stage.preview": "The picture so far",
 } as const;
 
 export type TextKey = keyof typeof en;

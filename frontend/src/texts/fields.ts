@@ -75,10 +75,8 @@ export const fieldTexts: Record<string, Record<string, readonly [string, string]
 
 export type Group = "face" | "finish" | "files" | "answer" | "more";
 
-/** Extras that belong together, in the order in which they are first named. */
+/** Extras that belong together; the groups are shown in this order. */
 export const fieldGroups: Record<string, Group> = {
-  face_index: "face",
-  face_box: "face",
   outline_width: "finish",
   outline_color: "finish",
   shadow: "finish",
@@ -87,6 +85,8 @@ export const fieldGroups: Record<string, Group> = {
   exports: "files",
   return_samples: "answer",
   return_scores: "answer",
+  face_index: "face",
+  face_box: "face",
 };
 
 /** Options that have proper names. */

@@ -47,6 +47,9 @@ export function fieldText(name: string, description: string): { label: string; h
   return { label: ours?.[0] ?? spoken, help: ours?.[1] ?? description.replace(/\s+/g, " ") };
 }
 
+/** Groups of extras, in the order in which they are shown. */
+export const groups: readonly Group[] = [...new Set([...Object.values(fieldGroups), "more" as const])];
+
 /** Which group of extras a field is in. */
 export const groupOf = (name: string): Group => fieldGroups[name] ?? "more";
 
