@@ -97,6 +97,58 @@ def work(
 
 
 @app.command()
+def run(
+    endpoint: Annotated[str, typer.Argument(help="face-to-sticker or ip-adapter-face-id.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FIELD=VALUE]...",
+            help="prompt=text, image_url=@photo.jpg (or @photos/*.jpg, several times, or @- for"
+            " standard input), field:=JSON.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the pictures, made if need be; here."),
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Requests from a file: CSV with the fields' names in line 1, or a JSON object a"
+            " line. What is drawn already is not drawn again."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the answer as JSON; of several, one a line.")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, sketch or diffusion, instead of LIMNER_ENGINE.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Draw also what is drawn already.")
+    ] = False,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="List the endpoint's fields and end.")
+    ] = False,
+) -> None:
+    """Draw here and now, without a server, into a folder.
+
+    Pictures' paths go to standard output, all else to standard error. Of several requests one that
+    fails stops no other, and the same command goes on where it was interrupted
+    (limner-run.jsonl, beside the pictures).
+    """
+    if engine is not None:
+        os.environ["LIMNER_ENGINE"] = engine
+    from limner.cli.fields import show
+    from limner.cli.run import Wishes, find_endpoint
+    from limner.cli.run import run as draw
+
+    if fields:
+        return show(find_endpoint(endpoint))
+    raise typer.Exit(draw(endpoint, words or [], Wishes(out, batch, as_json, again)))
+
+
+@app.command()
 def pull(
     names: Annotated[
         list[str],

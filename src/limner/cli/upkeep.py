@@ -146,7 +146,9 @@ def requests_redeliver(request_id: str) -> None:
 @config.command("show")
 def config_show(
     context: typer.Context,
-    origin: Annotated[bool, typer.Option(help="Tell where each value comes from.")] = False,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Tell where each value comes from.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show every setting as lines of a limner.toml; no secret is shown."""
