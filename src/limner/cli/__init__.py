@@ -72,6 +72,15 @@ def serve(
     ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
+    make_key: Annotated[
+        bool, typer.Option("--make-key", help="Make a key if there is none; printed this once.")
+    ] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Show the page in the browser when it is there.")
+    ] = False,
+    engine: Annotated[
+        str | None, typer.Option(help="auto, sketch or diffusion, instead of LIMNER_ENGINE.")
+    ] = None,
 ) -> None:
     """Serve fal's API."""
     from limner.cli.serve import Listen
@@ -81,7 +90,9 @@ def serve(
         raise typer.BadParameter("--tls makes its own certificate; leave out --tls-cert, --tls-key")
     if bool(tls_cert) != bool(tls_key):
         raise typer.BadParameter("--tls-cert and --tls-key belong together")
-    run(Listen(host, port, tls_cert, tls_key, tls), with_workers=worker)
+    if engine is not None:
+        os.environ["LIMNER_ENGINE"] = engine  # the workers read it too
+    run(Listen(host, port, tls_cert, tls_key, tls, make_key, open_page), with_workers=worker)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The commands that look after what is kept: keys, models, requests, settings.
+"""The commands that look after what is kept: keys, models, requests, files, settings.
 
 Declared here and done elsewhere, so that ``limner --help`` imports nothing but this.
 """
@@ -28,7 +28,9 @@ requests = _group("requests", "The requests the ledger knows.")
 
 config = _group("config", "The settings: what they are, and where each comes from.")
 
-GROUPS = (keys, models, requests, config)
+files = _group("files", "Pictures and uploads that are kept.")
+
+GROUPS = (keys, models, requests, files, config)
 
 
 @models.callback(invoke_without_command=True)
@@ -141,6 +143,19 @@ def requests_redeliver(request_id: str) -> None:
     from limner.cli.requests import redeliver
 
     redeliver(request_id)
+
+
+@files.command("gc")
+def files_gc(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and leave it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Remove now what is past its time: ended requests, their files, uploads, half uploads."""
+    from limner.cli.files import collect
+
+    collect(dry_run=dry_run, as_json=as_json)
 
 
 @config.command("show")
