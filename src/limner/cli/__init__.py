@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from limner.cli import completion as complete
 from limner.cli.shell import Commands
 from limner.cli.upkeep import GROUPS
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
     invoke_without_command=True,  # for --version
+    add_completion=False,  # `limner completion` has better scripts
     rich_markup_mode=None,  # rich takes longer to import than everything else together
     pretty_exceptions_enable=False,
 )
@@ -79,7 +81,11 @@ def serve(
         bool, typer.Option("--open", help="Show the page in the browser when it is there.")
     ] = False,
     engine: Annotated[
-        str | None, typer.Option(help="auto, sketch or diffusion, instead of LIMNER_ENGINE.")
+        str | None,
+        typer.Option(
+            help="auto, sketch or diffusion, instead of LIMNER_ENGINE.",
+            autocompletion=complete.engine,
+        ),
     ] = None,
 ) -> None:
     """Serve fal's API."""
@@ -109,11 +115,17 @@ def work(
 
 @app.command()
 def run(
-    endpoint: Annotated[str, typer.Argument(help="face-to-sticker or ip-adapter-face-id.")],
+    endpoint: Annotated[
+        str,
+        typer.Argument(
+            help="face-to-sticker or ip-adapter-face-id.", autocompletion=complete.endpoint
+        ),
+    ],
     words: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[FIELD=VALUE]...",
+            autocompletion=complete.word,
             help="prompt=text, image_url=@photo.jpg (or @photos/*.jpg, several times, or @- for"
             " standard input), field:=JSON.",
         ),
@@ -133,7 +145,11 @@ def run(
         bool, typer.Option("--json", help="Print the answer as JSON; of several, one a line.")
     ] = False,
     engine: Annotated[
-        str | None, typer.Option(help="auto, sketch or diffusion, instead of LIMNER_ENGINE.")
+        str | None,
+        typer.Option(
+            help="auto, sketch or diffusion, instead of LIMNER_ENGINE.",
+            autocompletion=complete.engine,
+        ),
     ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Draw also what is drawn already.")
@@ -180,7 +196,10 @@ def pull(
 
 @app.command()
 def connect(
-    program: Annotated[str, typer.Argument(help="python, node, browser or curl.")],
+    program: Annotated[
+        str,
+        typer.Argument(help="python, node, browser or curl.", autocompletion=complete.program),
+    ],
     url: Annotated[
         str | None, typer.Option(help="The server's address, when it is not the usual one.")
     ] = None,
@@ -193,3 +212,17 @@ def connect(
     if program not in list(Program):
         raise typer.BadParameter(f"There are {', '.join(Program)}, but no {program}")
     run(Program(program), url, check=check)
+
+
+@app.command("completion")
+def shell_completion(
+    shell: Annotated[
+        str,
+        typer.Argument(help="bash, zsh or fish.", autocompletion=lambda: list(complete.SCRIPTS)),
+    ],
+) -> None:
+    """Print the script that completes limner's words in a shell; its first line says where to."""
+    if shell not in complete.SCRIPTS:
+        known = ", ".join(complete.SCRIPTS)
+        raise typer.BadParameter(f"There are {known}, but no {shell}")
+    typer.echo(complete.SCRIPTS[shell], nl=False)

@@ -5,6 +5,7 @@ Knows typer; knows no command. Imports nothing that ``limner --help`` would wait
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
+
+#: What tells that a shell asks for completions (``limner.cli.completion``).
+VARIABLE = "_LIMNER_COMPLETE"
 
 PROGRAM = "limner"
 
@@ -50,6 +54,10 @@ class Commands(TyperGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """See TyperGroup. Ends the process with an ExitCode."""
         extra["prog_name"] = PROGRAM  # also when it is `python -m limner`
+        if VARIABLE in os.environ:
+            from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
+
+            completion_init()
         try:
             return super().main(*args, **extra)
         except Exception as fault:
