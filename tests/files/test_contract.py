@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from limner.files.store import MOST_PARTS, NAME, Description, FileStore, read, reserve
+from limner.files.store import MOST_PARTS, NAME, Description, FileStore, Overdue, read, reserve
 from tests.files.conftest import START, Clock
 
 PNG = Description("image/png", START + 60)
@@ -164,6 +164,18 @@ def test_what_expired_is_not_found_even_before_it_is_swept(store: FileStore, clo
     assert store.expire(clock.now) == 1
     assert store.expire(clock.now) == 0
     assert read(store, lasting) == b"y"
+
+
+def test_what_is_overdue_is_what_the_next_sweep_removes(store: FileStore, clock: Clock) -> None:
+    due, kept = reserve("due.png"), reserve("kept.png")
+    store.save(due, [b"12345"], PNG)
+    store.save(kept, [b"1"], FOREVER)
+    assert list(store.overdue(clock.now)) == []
+    clock.now += 60
+    assert list(store.overdue(clock.now)) == [Overdue(due, 5)]
+    store.expire(clock.now)
+    assert list(store.overdue(clock.now)) == []
+    assert read(store, kept) == b"1"
 
 
 def test_a_name_whose_file_expired_may_be_saved_anew(store: FileStore, clock: Clock) -> None:

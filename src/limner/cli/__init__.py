@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from limner.cli import completion as complete
 from limner.cli.shell import Commands
 from limner.cli.upkeep import GROUPS
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     epilog=EXIT_CODES,
     no_args_is_help=True,
     invoke_without_command=True,  # for --version
+    add_completion=False,  # `limner completion` has better scripts
     rich_markup_mode=None,  # rich takes longer to import than everything else together
     pretty_exceptions_enable=False,
 )
@@ -72,6 +74,19 @@ def serve(
     ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Private key (PEM).")] = None,
+    make_key: Annotated[
+        bool, typer.Option("--make-key", help="Make a key if there is none; printed this once.")
+    ] = False,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Show the page in the browser when it is there.")
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, sketch or diffusion, instead of LIMNER_ENGINE.",
+            autocompletion=complete.engine,
+        ),
+    ] = None,
 ) -> None:
     """Serve fal's API."""
     from limner.cli.serve import Listen
@@ -81,7 +96,9 @@ def serve(
         raise typer.BadParameter("--tls makes its own certificate; leave out --tls-cert, --tls-key")
     if bool(tls_cert) != bool(tls_key):
         raise typer.BadParameter("--tls-cert and --tls-key belong together")
-    run(Listen(host, port, tls_cert, tls_key, tls), with_workers=worker)
+    if engine is not None:
+        os.environ["LIMNER_ENGINE"] = engine  # the workers read it too
+    run(Listen(host, port, tls_cert, tls_key, tls, make_key, open_page), with_workers=worker)
 
 
 @app.command()
@@ -94,6 +111,68 @@ def work(
     from limner.cli.work import work as run
 
     run(until_eof=until_eof)
+
+
+@app.command()
+def run(
+    endpoint: Annotated[
+        str,
+        typer.Argument(
+            help="face-to-sticker or ip-adapter-face-id.", autocompletion=complete.endpoint
+        ),
+    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FIELD=VALUE]...",
+            autocompletion=complete.word,
+            help="prompt=text, image_url=@photo.jpg (or @photos/*.jpg, several times, or @- for"
+            " standard input), field:=JSON.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the pictures, made if need be; here."),
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(
+            help="Requests from a file: CSV with the fields' names in line 1, or a JSON object a"
+            " line. What is drawn already is not drawn again."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the answer as JSON; of several, one a line.")
+    ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, sketch or diffusion, instead of LIMNER_ENGINE.",
+            autocompletion=complete.engine,
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Draw also what is drawn already.")
+    ] = False,
+    fields: Annotated[
+        bool, typer.Option("--fields", help="List the endpoint's fields and end.")
+    ] = False,
+) -> None:
+    """Draw here and now, without a server, into a folder.
+
+    Pictures' paths go to standard output, all else to standard error. Of several requests one that
+    fails stops no other, and the same command goes on where it was interrupted
+    (limner-run.jsonl, beside the pictures).
+    """
+    if engine is not None:
+        os.environ["LIMNER_ENGINE"] = engine
+    from limner.cli.fields import show
+    from limner.cli.run import Wishes, find_endpoint
+    from limner.cli.run import run as draw
+
+    if fields:
+        return show(find_endpoint(endpoint))
+    raise typer.Exit(draw(endpoint, words or [], Wishes(out, batch, as_json, again)))
 
 
 @app.command()
@@ -117,7 +196,10 @@ def pull(
 
 @app.command()
 def connect(
-    program: Annotated[str, typer.Argument(help="python, node, browser or curl.")],
+    program: Annotated[
+        str,
+        typer.Argument(help="python, node, browser or curl.", autocompletion=complete.program),
+    ],
     url: Annotated[
         str | None, typer.Option(help="The server's address, when it is not the usual one.")
     ] = None,
@@ -130,3 +212,17 @@ def connect(
     if program not in list(Program):
         raise typer.BadParameter(f"There are {', '.join(Program)}, but no {program}")
     run(Program(program), url, check=check)
+
+
+@app.command("completion")
+def shell_completion(
+    shell: Annotated[
+        str,
+        typer.Argument(help="bash, zsh or fish.", autocompletion=lambda: list(complete.SCRIPTS)),
+    ],
+) -> None:
+    """Print the script that completes limner's words in a shell; its first line says where to."""
+    if shell not in complete.SCRIPTS:
+        known = ", ".join(complete.SCRIPTS)
+        raise typer.BadParameter(f"There are {known}, but no {shell}")
+    typer.echo(complete.SCRIPTS[shell], nl=False)

@@ -5,8 +5,9 @@ Knows typer; knows no command. Imports nothing that ``limner --help`` would wait
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
+
+#: What tells that a shell asks for completions (``limner.cli.completion``).
+VARIABLE = "_LIMNER_COMPLETE"
 
 PROGRAM = "limner"
 
@@ -50,6 +54,10 @@ class Commands(TyperGroup):
     def main(self, *args: Any, **extra: Any) -> Any:
         """See TyperGroup. Ends the process with an ExitCode."""
         extra["prog_name"] = PROGRAM  # also when it is `python -m limner`
+        if VARIABLE in os.environ:
+            from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage]
+
+            completion_init()
         try:
             return super().main(*args, **extra)
         except Exception as fault:
@@ -72,13 +80,36 @@ def reworded() -> Generator[None]:
         raise
 
 
+def spelled(fault: Exception) -> str:
+    """What a person reads of a fault: a line for each field that it names, beginning with it."""
+    from limner.errors import InputProblem, InvalidInput
+
+    if isinstance(fault, InputProblem):
+        return f"{_field(fault.loc)}{fault.msg}"
+    if isinstance(fault, InvalidInput):
+        return "\n".join(_entry(entry) for entry in fault.entries)
+    return str(fault)
+
+
+def _field(loc: Sequence[object]) -> str:
+    """The field's name as fal places it, without the ``body`` in front of everything."""
+    return ".".join(str(part) for part in loc[1:]) + ": " if len(loc) > 1 else ""
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    line = f"{_field(entry['loc'])}{entry['msg']}"
+    if entry["type"] == "missing":
+        return f"{line}; write {entry['loc'][-1]}=…"
+    return f"{line}, not {entry['input']!r}" if "input" in entry else line
+
+
 def told(fault: Exception) -> ExitCode | None:
     """Say what went wrong, if it is told on purpose; the code to end with, or None."""
     from limner.errors import CallersFault, LimnerError, Misconfigured
 
     match fault:
         case LimnerError():
-            complain(str(fault))
+            complain(spelled(fault))
             if isinstance(fault, Misconfigured):
                 return ExitCode.USAGE
             return ExitCode.CALLER if isinstance(fault, CallersFault) else ExitCode.OURS

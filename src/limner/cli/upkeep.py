@@ -1,4 +1,4 @@
-"""The commands that look after what is kept: keys, models, requests, settings.
+"""The commands that look after what is kept: keys, models, requests, files, settings.
 
 Declared here and done elsewhere, so that ``limner --help`` imports nothing but this.
 """
@@ -10,7 +10,11 @@ from typing import Annotated
 
 import typer
 
+from limner.cli import completion as complete
 from limner.cli.shell import Commands
+
+RequestId = Annotated[str, typer.Argument(autocompletion=complete.request_id)]
+RequestIds = Annotated[list[str], typer.Argument(autocompletion=complete.request_id)]
 
 
 def _group(name: str, help: str, *, bare: bool = False) -> typer.Typer:
@@ -28,7 +32,9 @@ requests = _group("requests", "The requests the ledger knows.")
 
 config = _group("config", "The settings: what they are, and where each comes from.")
 
-GROUPS = (keys, models, requests, config)
+files = _group("files", "Pictures and uploads that are kept.")
+
+GROUPS = (keys, models, requests, files, config)
 
 
 @models.callback(invoke_without_command=True)
@@ -93,7 +99,10 @@ def keys_revoke(key_id: str) -> None:
 @requests.command("list")
 def requests_list(
     state: Annotated[
-        str | None, typer.Option(help="queued, running, done, failed or cancelled.")
+        str | None,
+        typer.Option(
+            help="queued, running, done, failed or cancelled.", autocompletion=complete.state
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
 ) -> None:
@@ -104,7 +113,7 @@ def requests_list(
 
 
 @requests.command("show")
-def requests_show(request_id: str) -> None:
+def requests_show(request_id: RequestId) -> None:
     """Show how a request stands, its log, and the deliveries of its webhook."""
     from limner.cli.requests import show_one
 
@@ -112,7 +121,7 @@ def requests_show(request_id: str) -> None:
 
 
 @requests.command("cancel")
-def requests_cancel(request_ids: list[str]) -> None:
+def requests_cancel(request_ids: RequestIds) -> None:
     """End waiting requests now, and running ones at their next step."""
     from limner.cli.requests import cancel
 
@@ -120,7 +129,7 @@ def requests_cancel(request_ids: list[str]) -> None:
 
 
 @requests.command("retry")
-def requests_retry(request_ids: list[str]) -> None:
+def requests_retry(request_ids: RequestIds) -> None:
     """Submit ended requests again, with the same input and settings; prints their new ids."""
     from limner.cli.requests import retry
 
@@ -128,7 +137,7 @@ def requests_retry(request_ids: list[str]) -> None:
 
 
 @requests.command("rm")
-def requests_rm(request_ids: list[str]) -> None:
+def requests_rm(request_ids: RequestIds) -> None:
     """Forget ended requests: input, log, answer, pictures, and photos that only they were given."""
     from limner.cli.requests import remove
 
@@ -136,17 +145,32 @@ def requests_rm(request_ids: list[str]) -> None:
 
 
 @requests.command("redeliver")
-def requests_redeliver(request_id: str) -> None:
+def requests_redeliver(request_id: RequestId) -> None:
     """Send a request's webhooks again."""
     from limner.cli.requests import redeliver
 
     redeliver(request_id)
 
 
+@files.command("gc")
+def files_gc(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and leave it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Remove now what is past its time: ended requests, their files, uploads, half uploads."""
+    from limner.cli.files import collect
+
+    collect(dry_run=dry_run, as_json=as_json)
+
+
 @config.command("show")
 def config_show(
     context: typer.Context,
-    origin: Annotated[bool, typer.Option(help="Tell where each value comes from.")] = False,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Tell where each value comes from.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Show every setting as lines of a limner.toml; no secret is shown."""

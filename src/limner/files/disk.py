@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from limner.files.store import MOST_PARTS, NAME, Description, StoredFile
+from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoredFile
 
 CHUNK = 1 << 18
 
@@ -102,12 +102,19 @@ class DiskStore:
             stored = self._read_about(about.parent)
             if stored is not None and stored.expires_at is not None and stored.expires_at <= now:
                 gone += self._remove(about.parent)
-        for folder in (self._unfinished, self._parts):
-            for old in folder.iterdir():
-                with suppress(FileNotFoundError):  # finished since
-                    if old.stat().st_mtime < now - PARTS_LIFE:
-                        shutil.rmtree(old, ignore_errors=True)
+        for old in self._given_up(now):
+            shutil.rmtree(old, ignore_errors=True)
         return gone
+
+    def overdue(self, now: float) -> Iterator[Overdue]:
+        """See FileStore."""
+        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
+            stored = self._read_about(about.parent)
+            if stored is not None and stored.expires_at is not None and stored.expires_at <= now:
+                yield Overdue(stored.name, stored.size)
+        for old in self._given_up(now):
+            with suppress(FileNotFoundError):
+                yield Overdue(old.name, sum(part.stat().st_size for part in old.iterdir()))
 
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
         """See FileStore."""
@@ -137,6 +144,14 @@ class DiskStore:
             return self.find(name)  # another call joined them first
         shutil.rmtree(self._parts / name, ignore_errors=True)
         return stored
+
+    def _given_up(self, now: float) -> Iterator[Path]:
+        """Folders of parts and of writes that nobody goes on with."""
+        for folder in (self._unfinished, self._parts):
+            for old in folder.iterdir():
+                with suppress(FileNotFoundError):  # finished since
+                    if old.stat().st_mtime < now - PARTS_LIFE:
+                        yield old
 
     def _place(self, name: str) -> Path:
         if not NAME.fullmatch(name):

@@ -83,6 +83,15 @@ class StoredFile:
     owner: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """What the next sweep removes: a file, or what is left of an upload that was never finished."""
+
+    name: str
+    #: Size in bytes, of all its parts together.
+    size: int
+
+
 class FileStore(Protocol):
     """Keeps files. Safe to call from several threads and processes at once."""
 
@@ -115,6 +124,10 @@ class FileStore(Protocol):
 
     def expire(self, now: float) -> int:
         """Remove every file whose time has come, and parts of uploads a day old; how many files."""
+        ...
+
+    def overdue(self, now: float) -> Iterator[Overdue]:
+        """What :meth:`expire` would remove; it looks at every file there is."""
         ...
 
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:

@@ -31,6 +31,14 @@ def expire(connection: sa.Connection, now: float) -> tuple[str, ...]:
     return tuple(name for row in rows for name in json.loads(row.files))
 
 
+def overdue(connection: sa.Connection, now: float) -> dict[str, tuple[str, ...]]:
+    """The requests that :func:`expire` would forget, and the files of each."""
+    rows = connection.execute(
+        sa.select(requests.c.id, requests.c.files).where(requests.c.forget_at <= now)
+    )
+    return {row.id: tuple(json.loads(row.files)) for row in rows}
+
+
 def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None:
     """Forget an ended request now; None when there is none or it has not ended.
 

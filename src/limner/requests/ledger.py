@@ -194,6 +194,10 @@ class Ledger:
         """Forget what is past its retention; names of files to delete."""
         return self._database.write(lambda connection: forgetting.expire(connection, self._clock()))
 
+    def overdue(self) -> Future[dict[str, tuple[str, ...]]]:
+        """The requests past their retention that are not forgotten yet, and the files of each."""
+        return self._database.read(lambda connection: forgetting.overdue(connection, self._clock()))
+
     def delete(self, request_id: str) -> Future[tuple[str, ...] | None]:
         """Forget an ended request now; names of files to delete, None when it has not ended."""
         return self._database.write(lambda connection: forgetting.delete(connection, request_id))
