@@ -15,6 +15,7 @@ from PIL import Image
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.accept import accept
 from limner.endpoints.face_to_sticker.asked import canvas_of
+from limner.endpoints.face_to_sticker.extras import finish_of
 from limner.endpoints.face_to_sticker.schema import FaceToStickerInput
 from limner.errors import InputProblem, InvalidInput
 from limner.settings import Settings
@@ -111,6 +112,7 @@ FULL = FaceToStickerInput.model_validate(
         lambda: choose(ONE, 1),
         lambda: choose(ONE, 0, (0, 0, 1, 1)),
         lambda: canvas_of(FULL, Limits().max_pixels),
+        lambda: finish_of(FULL.model_copy(update={"outline_width": 20}), (64, 64)),
         lambda: accept(FaceToStickerInput, {"prompt": ""}),
         lambda: accept(FaceToStickerInput, []),
         asked(seed="x"),

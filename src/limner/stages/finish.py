@@ -176,7 +176,7 @@ def outlined(alpha: Floats, width: float) -> Floats:
     within = cv2.distanceTransform(closed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Distances are to the middle of the next pixel; the edge runs half a pixel nearer.
     signed = cast("Floats", away - within) + np.where(closed, np.float32(0.5), np.float32(-0.5))
-    smooth = cv2.GaussianBlur(signed, (0, 0), max(0.7, width * _SMOOTHING))
+    smooth = _blurred(signed, max(0.7, width * _SMOOTHING))
     return np.clip(width + 0.5 - smooth, 0, 1).astype(np.float32)
 
 
@@ -184,7 +184,20 @@ def _shadow(alpha: Floats, longer: int) -> Floats:
     """How dark the ground is [h, w] 0…1: a soft shadow that falls, and one of contact."""
     fall = np.array([[1, 0, 0], [0, 1, _FALL * longer]], np.float32)
     fallen = cv2.warpAffine(alpha, fall, alpha.shape[::-1])
-    soft = cv2.GaussianBlur(fallen, (0, 0), max(0.8, _SOFT * longer))
-    contact = cv2.GaussianBlur(alpha, (0, 0), max(0.5, _CONTACT * longer))
+    soft = _blurred(cast("Floats", fallen), max(0.8, _SOFT * longer))
+    contact = _blurred(alpha, max(0.5, _CONTACT * longer))
     shade = _SOFT_SHARE * soft + (1 - _SOFT_SHARE) * contact
     return cast("Floats", np.float32(_DARKNESS) * shade)
+
+
+def _blurred(field: Floats, deviation: float) -> Floats:
+    """A Gaussian blur; a wide one as three boxes, whose time does not grow with their width.
+
+    Three boxes are within 3 % of a Gaussian (Wells 1986) and end after three deviations.
+    """
+    if deviation < 6:
+        return cast("Floats", cv2.GaussianBlur(field, (0, 0), deviation))
+    side = 2 * round(math.sqrt(4 * deviation**2 + 1) / 2 - 0.5) + 1
+    for _ in range(3):
+        field = cast("Floats", cv2.blur(field, (side, side)))
+    return field

@@ -99,8 +99,9 @@ class DiffusionSticker:
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(cutout)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        output = _handed_over((plain, finished(cutout, finish)), (seed, unsafe), pictures)
-        made = (cutout, finish, Source.TRAINED_ALGORITHMIC_MEDIA)
+        worn = cutout if unsafe else finished(cutout, finish)
+        output = _handed_over((plain, worn), (seed, unsafe), pictures)
+        made = None if unsafe else (cutout, finish, Source.TRAINED_ALGORITHMIC_MEDIA)
         return (yield from with_exports(output, input.exports, made, pictures))
 
     def _wish(

@@ -58,23 +58,23 @@ def scaled(finish: Finish, times: int) -> Finish:
 def with_exports(
     output: FaceToStickerOutput,
     platforms: Sequence[str] | None,
-    made: tuple[Pixels, Finish, Source],
+    made: tuple[Pixels, Finish, Source] | None,
     pictures: Pictures,
 ) -> Generator[Step, None, FaceToStickerOutput]:
     """The answer with a file for each platform, in the order asked for; as it is if none was.
 
-    ``made``: the cut-out [h, w, 4] before its finish, the finish, and how it came to be.
+    ``made``: the cut-out [h, w, 4] before its finish, the finish, and how it came to be; None if
+    it is not safe.
     """
     if not platforms:
         return output
-    cutout, finish, source = made
+    piece = piece_of(*made[:2]) if made else None
+    if made is None or piece is None:
+        yield Step("There is nothing to export", 0.97, "WARN")
+        return output.model_copy(update={"exports": []})
     files: list[Export] = []
-    piece = piece_of(cutout, finish)
-    if piece is None:
-        yield Step("Nothing is seen in the cut-out: there is nothing to export", 0.97, "WARN")
-        return output.model_copy(update={"exports": files})
     for name in dict.fromkeys(platforms):
-        made_for = export(piece, name, source)
+        made_for = export(piece, name, made[2])
         if made_for.enlarged > _SOFT:
             said = f"For {name} the sticker was enlarged {made_for.enlarged:.1f} times and is soft"
             yield Step(f"{said}; ask for a larger image_size or upscale", 0.97, "WARN")

@@ -98,8 +98,9 @@ class SketchSticker:
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        output = _handed_over((plain, finished(cutout, finish)), recipe, unsafe, pictures)
-        made = (cutout, finish, _source(recipe))
+        worn = cutout if unsafe else finished(cutout, finish)
+        output = _handed_over((plain, worn), recipe, unsafe, pictures)
+        made = None if unsafe else (cutout, finish, _source(recipe))
         output = yield from with_exports(output, input.exports, made, pictures)
         return _scored(output, alike) if input.return_scores else output
 
