@@ -34,7 +34,11 @@ CANCELLED = Outcome(
 DISCONNECTED = Outcome(
     http_status=503,
     body={"detail": "Runner disconnected", "error_type": "runner_disconnected"},
-    headers={"x-fal-error-type": "runner_disconnected", "x-fal-retryable": "true"},
+    headers={
+        "x-fal-error-type": "runner_disconnected",
+        "x-fal-retryable": "true",
+        "retry-after": "5",
+    },
     error="Runner disconnected",
     error_type="runner_disconnected",
 )
