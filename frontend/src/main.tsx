@@ -9,6 +9,7 @@ import "./style/tokens.css";
 import "./style/page.css";
 import "./style/controls.css";
 import "./style/form.css";
+import "./style/extras.css";
 import "./style/dialog.css";
 import "./style/stage.css";
 import "./style/history.css";

@@ -36,15 +36,35 @@ class DrawingPictures:
 
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
         """See Pictures. The address is a stand-in until the picture is written."""
-        url = f"{KEPT}{len(self.kept)}.{format.lower()}"
-        self.kept[url] = encoded
+        return self._keep(
+            encoded, format.lower(), None, content_type=f"image/{format}", size=(width, height)
+        )
+
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Image:
+        """See Pictures."""
+        ending = file_name.rpartition(".")[2]
+        return self._keep(content, ending, file_name, content_type=content_type, size=size)
+
+    def _keep(
+        self,
+        content: bytes,
+        ending: str,
+        file_name: str | None,
+        *,
+        content_type: str,
+        size: tuple[int, int],
+    ) -> Image:
+        url = f"{KEPT}{len(self.kept)}.{ending}"
+        self.kept[url] = content
         return Image(
             url=url,
-            content_type=f"image/{format}",
-            file_name=url,
-            file_size=len(encoded),
-            width=width,
-            height=height,
+            content_type=content_type,
+            file_name=file_name or url,
+            file_size=len(content),
+            width=size[0],
+            height=size[1],
         )
 
 
