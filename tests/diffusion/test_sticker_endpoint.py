@@ -163,6 +163,17 @@ def test_without_upscale_its_steps_are_nothing(engine: DiffusionSticker, usual: 
     assert drawn_by(engine, upscale=False, upscale_steps=50).files == usual.files
 
 
+def test_a_finish_and_exports_are_made_as_on_the_sketch_engine(
+    engine: DiffusionSticker, usual: Drawn
+) -> None:
+    drawn = drawn_by(engine, outline_width=6, outline_color="#ff0000", exports=["line", "print"])
+    assert drawn.files[0] == usual.files[0]
+    assert (drawn.picture(1) == (255, 0, 0, 255)).all(axis=-1).any()
+    assert [each.platform for each in drawn.output.exports or []] == ["line", "print"]
+    assert drawn.files[3].startswith(b"%PDF-")
+    assert "exports" not in usual.output.model_dump(exclude_unset=True)
+
+
 def test_a_photo_without_a_face_is_the_same_error_as_everywhere(engine: DiffusionSticker) -> None:
     with pytest.raises(FaceNotFound) as raised:
         drawn_by(engine, "21_noface_rocket.jpg")

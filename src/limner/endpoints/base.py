@@ -52,6 +52,15 @@ class Pictures(Protocol):
         """
         ...
 
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Image:
+        """Keep a file of any type under a name that a person may read.
+
+        ``size`` is (width, height) in pixels of what it shows.
+        """
+        ...
+
 
 class Engine(Protocol):
     """Draws for one endpoint. Safe to call from several threads at once."""

@@ -25,6 +25,7 @@ from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redra
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
+from limner.endpoints.face_to_sticker.extras import finish_of, scaled, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
@@ -38,6 +39,7 @@ from limner.stages.choice import choose
 from limner.stages.cutout import cut
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
+from limner.stages.finish import finished
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
 from limner.stages.preview import preview
@@ -99,6 +101,7 @@ class DiffusionSticker:
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
         size = canvas_of(input, self._limits.max_pixels, GRID)
+        finish = finish_of(input, size)
         self._studio.check()
 
         # 1 The photo, and the face in it
@@ -129,6 +132,8 @@ class DiffusionSticker:
                 plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
         cutout = cut(plain, self._studio.cutter(plain))
         yield Step("Cut out of its background", 0.92)
+        if input.upscale:
+            finish = scaled(finish, 2)
 
         # 4 Checked and handed over
         flagged = False
@@ -137,7 +142,10 @@ class DiffusionSticker:
         if flagged:
             plain, cutout = np.zeros_like(plain), np.zeros_like(cutout)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        return _handed_over(plain, cutout, (seed, flagged), pictures)
+        worn = cutout if flagged else finished(cutout, finish)
+        output = _handed_over((plain, worn), (seed, flagged), pictures)
+        made = None if flagged else (cutout, finish, Source.TRAINED_ALGORITHMIC_MEDIA)
+        return (yield from with_exports(output, input.exports, made, pictures))
 
     def _wish(
         self, input: FaceToStickerInput, found: Found, size: tuple[int, int], seed: int
@@ -210,15 +218,16 @@ class DiffusionSticker:
 
 
 def _handed_over(
-    plain: Pixels, cutout: Pixels, verdict: tuple[int, bool], pictures: Pictures
+    both: tuple[Pixels, Pixels], verdict: tuple[int, bool], pictures: Pictures
 ) -> FaceToStickerOutput:
     seed, flagged = verdict
-    height, width = plain.shape[:2]
     kept = [
         pictures.publish(
-            encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA), width=width, height=height
+            encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA),
+            width=picture.shape[1],
+            height=picture.shape[0],
         )
-        for picture in (plain, cutout)
+        for picture in both
     ]
     return FaceToStickerOutput(
         images=kept,
