@@ -69,7 +69,8 @@ def serve(
     tls: Annotated[
         bool,
         typer.Option(
-            help="Make a certificate for fal's names; TLS, HTTPS_PROXY and plain HTTP on one port."
+            "--tls",
+            help="Make a certificate for fal's names; TLS, HTTPS_PROXY and plain HTTP on one port.",
         ),
     ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
@@ -185,7 +186,8 @@ def pull(
         ),
     ],
     accept_license: Annotated[
-        bool, typer.Option(help="Accept the licences of weights that ask for it.")
+        bool,
+        typer.Option("--accept-license", help="Accept the licences of weights that ask for it."),
     ] = False,
 ) -> None:
     """Fetch networks once, verified by sha256, with progress."""
@@ -203,7 +205,9 @@ def connect(
     url: Annotated[
         str | None, typer.Option(help="The server's address, when it is not the usual one.")
     ] = None,
-    check: Annotated[bool, typer.Option(help="Try the lines through the real client.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Try the lines through the real client.")
+    ] = False,
 ) -> None:
     """Print the lines that lead a program from fal to this server."""
     from limner.cli.connect import Program
