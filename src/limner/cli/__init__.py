@@ -15,6 +15,7 @@ import typer
 from limner.cli import completion as complete
 from limner.cli.shell import Commands
 from limner.cli.upkeep import GROUPS
+from limner.suggest import refusal
 
 EXIT_CODES = """Ends with 0 when all went well, 1 when what was asked cannot be done as asked,
 2 when the command line or a setting is wrong, 3 when Limner failed or no engine can draw here,
@@ -212,9 +213,10 @@ def connect(
     """Print the lines that lead a program from fal to this server."""
     from limner.cli.connect import Program
     from limner.cli.connect import connect as run
+    from limner.errors import Misconfigured
 
     if program not in list(Program):
-        raise typer.BadParameter(f"There are {', '.join(Program)}, but no {program}")
+        raise Misconfigured(refusal("program to connect", program, Program))
     run(Program(program), url, check=check)
 
 
@@ -227,6 +229,5 @@ def shell_completion(
 ) -> None:
     """Print the script that completes limner's words in a shell; its first line says where to."""
     if shell not in complete.SCRIPTS:
-        known = ", ".join(complete.SCRIPTS)
-        raise typer.BadParameter(f"There are {known}, but no {shell}")
+        raise typer.BadParameter(refusal("shell with completion", shell, complete.SCRIPTS))
     typer.echo(complete.SCRIPTS[shell], nl=False)
