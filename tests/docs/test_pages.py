@@ -176,6 +176,7 @@ def test_every_weight_is_on_the_engines_page_with_its_terms() -> None:
     }
 
 
-def test_every_test_that_the_privacy_page_names_is_there() -> None:
-    for named in re.findall(r"`(tests/[\w/.]+)`", page("privacy.md")):
+@pytest.mark.parametrize("name", ["privacy.md", "security.md"])
+def test_every_test_that_a_page_of_promises_names_is_there(name: str) -> None:
+    for named in re.findall(r"`(tests/[\w/.]+)`", page(name)):
         assert (ROOT / named).exists(), named
