@@ -30,6 +30,9 @@ class Step:
     progress: float | None = None
     #: fal's log level.
     level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
+    #: The picture so far, a WebP of at most 256 pixels and 12 KB (``stages.preview``); None leaves
+    #: the one before. Never of a picture that the safety check would keep back.
+    preview: bytes | None = field(default=None, repr=False)
 
 
 class Pictures(Protocol):

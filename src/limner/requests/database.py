@@ -27,6 +27,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 from limner.errors import OurFault, whereabouts
+from limner.requests.migrations import upgrade
 from limner.requests.tables import SCHEMA_VERSION, metadata, schema
 
 log = structlog.get_logger(__name__)
@@ -190,6 +191,8 @@ class Database:
                 raise SchemaTooNew(
                     f"The database has schema {version}, this Limner knows {SCHEMA_VERSION}"
                 )
+            elif version < SCHEMA_VERSION:
+                upgrade(connection, version)
 
 
 def _sqlite(url: str, begin: str) -> sa.Engine:

@@ -31,6 +31,14 @@ MOST_ATTEMPTS = 10
 
 COLUMNS = requests.c
 
+#: A request that no worker holds any more.
+_WAITING: dict[str, Any] = {
+    "status": "queued",
+    "lease_until": None,
+    "worker": None,
+    "preview": None,
+}
+
 
 def claim(
     connection: sa.Connection,
@@ -65,6 +73,7 @@ def claim(
             lease_until=now + rules.lease,
             started_at=now,
             progress=0.0,
+            preview=None,
         )
         .returning(requests)
     ).all()
@@ -102,6 +111,8 @@ def step(
         values["progress"] = taken.progress
     if taken.engine is not None:
         values["engine"] = taken.engine
+    if taken.preview is not None:
+        values["preview"] = sa.case((COLUMNS.store_io, taken.preview), else_=None)
     row = connection.execute(
         requests.update()
         .where(*_held(request_id, attempt))
@@ -141,9 +152,7 @@ def release(
     held = _held(request_id, attempt)
     if end(connection, [*held, COLUMNS.cancel_requested], CANCELLED, now, rules):
         return True
-    released = connection.execute(
-        requests.update().where(*held).values(status="queued", lease_until=None, worker=None)
-    )
+    released = connection.execute(requests.update().where(*held).values(**_WAITING))
     return released.rowcount == 1
 
 
@@ -166,7 +175,7 @@ def reap(connection: sa.Connection, now: float, rules: Rules) -> Reaped:
     requeued = connection.execute(
         requests.update()
         .where(*lost)
-        .values(status="queued", losses=COLUMNS.losses + 1, lease_until=None, worker=None)
+        .values(**_WAITING, losses=COLUMNS.losses + 1)
         .returning(COLUMNS.id)
     ).scalars()
     return Reaped(requeued=tuple(requeued), ended=tuple(ended))

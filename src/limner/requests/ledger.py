@@ -22,7 +22,7 @@ from limner.requests.database import Database
 from limner.requests.history import Sought
 from limner.requests.keyring import Key
 from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
-from limner.requests.outbox import Delivery
+from limner.requests.outbox import Delivery, Owing
 from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
@@ -45,6 +45,11 @@ class Ledger:
         self._clock = clock
         self._database = Database(url)
         self._bell = Bell(bell_folder(url))
+
+    @property
+    def retention(self) -> float:
+        """Seconds for which an ended request is remembered."""
+        return self._rules.retention
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +103,15 @@ class Ledger:
         return self._database.read(
             lambda connection: queueing.log_lines(connection, request_id, after)
         )
+
+    def follow(self, request_id: str, after: int) -> Future[tuple[Request | None, list[LogLine]]]:
+        """A request and its log lines with a number above ``after``, of one instant."""
+
+        def run(connection: Connection) -> tuple[Request | None, list[LogLine]]:
+            request = queueing.get(connection, request_id)
+            return request, queueing.log_lines(connection, request_id, after)
+
+        return self._database.read(run)
 
     def cancel(self, request_id: str) -> Future[Cancellation]:
         """End a waiting request now; ask a running one to stop at its next step."""
@@ -180,6 +194,10 @@ class Ledger:
         """Forget what is past its retention; names of files to delete."""
         return self._database.write(lambda connection: forgetting.expire(connection, self._clock()))
 
+    def overdue(self) -> Future[dict[str, tuple[str, ...]]]:
+        """The requests past their retention that are not forgotten yet, and the files of each."""
+        return self._database.read(lambda connection: forgetting.overdue(connection, self._clock()))
+
     def delete(self, request_id: str) -> Future[tuple[str, ...] | None]:
         """Forget an ended request now; names of files to delete, None when it has not ended."""
         return self._database.write(lambda connection: forgetting.delete(connection, request_id))
@@ -227,6 +245,10 @@ class Ledger:
     def search(self, wanted: Wanted) -> Future[list[Entry]]:
         """The newest requests that match."""
         return self._database.read(lambda connection: register.search(connection, wanted))
+
+    def all_deliveries(self, sought: Owing) -> Future[list[Delivery]]:
+        """The newest deliveries that match, of every request."""
+        return self._database.read(lambda connection: outbox.search(connection, sought))
 
     def census(self) -> Future[dict[str, dict[str, int]]]:
         """How many requests of each endpoint wait and run."""

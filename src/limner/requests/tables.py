@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: Grows with every change of the tables; a database with a higher one is not opened.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -36,6 +36,8 @@ requests = sa.Table(
     sa.Column("cancel_requested", sa.Boolean, nullable=False),
     sa.Column("progress", sa.Float, nullable=False),
     sa.Column("engine", sa.Text),
+    #: A running request's latest small WebP; null as soon as it runs no more (since version 2).
+    sa.Column("preview", sa.LargeBinary),
     #: Compact JSON; null once forgotten.
     sa.Column("input", sa.Text),
     sa.Column("webhook_url", sa.Text),

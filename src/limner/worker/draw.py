@@ -7,17 +7,18 @@ Knows engines and the ledger; knows no queue order and no process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
 
 import structlog
 
 from limner.endpoints.accept import accept, echo
-from limner.endpoints.base import Step
+from limner.endpoints.base import Endpoint, Pictures, Step
 from limner.errors import OUR_FAULT, Answer, CallersFault, InputProblem, whereabouts
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request
-from limner.worker.engines import Engines
+from limner.worker.engines import Engines, OpenEngine
 from limner.worker.pictures import RequestPictures
 
 log = structlog.get_logger(__name__)
@@ -43,6 +44,31 @@ def outcome_of(answer: Answer) -> Outcome:
     )
 
 
+def drawing(
+    endpoint: Endpoint,
+    opened: OpenEngine,
+    raw: Mapping[str, Any],
+    pictures: Pictures,
+    *,
+    strict: bool = False,
+) -> Generator[Step, None, dict[str, Any]]:
+    """The steps of one drawing from decoded JSON, then its answer as JSON.
+
+    ``strict``: refuse fields that fal does not have; a server has done so when it took the request
+    in. Raises CallersFault, OurFault.
+    """
+    given = accept(endpoint.input, raw, strict=strict)
+    yield Step(f"Drawn by the {opened.name} engine", 0.0)
+    try:
+        output = yield from opened.engine.draw(given, pictures)
+    except InputProblem as fault:
+        if fault.input is None and len(fault.loc) == 2:
+            # fal repeats the value of the field at fault.
+            fault.input = echo(raw.get(str(fault.loc[1])))
+        raise
+    return output.model_dump(mode="json", exclude_unset=True)
+
+
 def draw(
     request: Request,
     engines: Engines,
@@ -58,21 +84,15 @@ def draw(
     try:
         endpoint = engines.endpoints[request.submission.endpoint]
         opened = engines.engine(endpoint.id)
-        given = accept(endpoint.input, request.submission.input)
-        started = Step(f"Drawn by the {opened.name} engine", 0.0)
-        _tell(request, started, opened.name, ledger, standing)
-        steps = opened.engine.draw(given, pictures)
+        steps = drawing(endpoint, opened, request.submission.input, pictures)
         try:
             while True:
                 _tell(request, next(steps), opened.name, ledger, standing)
         except StopIteration as end:
-            body = end.value.model_dump(mode="json", exclude_unset=True)
+            body = end.value
         finally:
             steps.close()
     except CallersFault as fault:
-        if isinstance(fault, InputProblem) and fault.input is None and len(fault.loc) == 2:
-            # fal repeats the value of the field at fault.
-            fault.input = echo(request.submission.input.get(str(fault.loc[1])))
         return outcome_of(fault.answer())
     except Stopped:
         raise
@@ -90,7 +110,7 @@ def _tell(
     standing: Callable[[], Standing | None],
 ) -> None:
     """Write a step to the ledger and stop if nobody wants the next one."""
-    taken = StepTaken(step.message, step.level, step.progress, engine)
+    taken = StepTaken(step.message, step.level, step.progress, engine, step.preview)
     told = ledger.step(request.id, request.attempt, taken).result()
     for verdict in (told, standing()):
         if verdict is not Standing.ON:

@@ -29,10 +29,11 @@ from limner.sketch.subject import is_small, take
 from limner.stages.choice import choose
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
-from limner.stages.finish import finished
+from limner.stages.finish import Finish, finished
 from limner.stages.likeness import Embedding, likeness
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
+from limner.stages.preview import preview
 from limner.stages.sticker import LARGEST, cut_out, die_cut, on_background
 from limner.stages.upscale import refined
 
@@ -74,25 +75,25 @@ class SketchSticker:
         del photo, found  # a phone's photo is 36 MB of pixels, and others wait for the room
         yield Step("Cut free from the background", 0.35)
         drawing, person = draw_portrait(subject, recipe, canvas, tools)
-        yield Step(f"Drawn in the style {recipe.style}", 0.6)
+        safety = tools.safety if input.enable_safety_checker else None
+        figure = preview(drawing, safety, person.alpha)
+        yield Step(f"Drawn in the style {recipe.style}", 0.6, preview=figure)
 
         # 4 The sticker, with and without background
         sticker = die_cut(drawing, person.alpha, person.outline)
         plain, cutout = _on_ground(sticker, recipe, canvas), cut_out(sticker, canvas)
         yield Step("Die-cut and laid on its background", 0.7)
-        alike = self._compared(own, plain)
-        yield _alike(alike)
+        yield _alike(alike := self._compared(own, plain))
         if input.upscale:
             plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
 
         # 5 Checked and handed over
-        unsafe = input.enable_safety_checker and tools.safety.unsafe(plain)
+        unsafe = safety is not None and safety.unsafe(plain)
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        worn = cutout if unsafe else finished(cutout, finish)
         made = None if unsafe else (cutout, finish, _source(recipe))
-        output = _handed_over((plain, worn), recipe, unsafe, pictures)
+        output = _handed_over((plain, cutout), recipe, made, pictures)
         output = yield from with_exports(output, input.exports, made, pictures)
         return _scored(output, alike) if input.return_scores else output
 
@@ -132,13 +133,18 @@ class SketchSticker:
 
 
 def _handed_over(
-    both: tuple[Pixels, Pixels], recipe: Recipe, unsafe: bool, pictures: Pictures
+    both: tuple[Pixels, Pixels],
+    recipe: Recipe,
+    made: tuple[Pixels, Finish, Source] | None,
+    pictures: Pictures,
 ) -> FaceToStickerOutput:
+    """The answer with both pictures, the cut-out in its finish unless it is not safe: no ``made``."""
+    unsafe, (plain, cutout) = made is None, both
     kept = [
         pictures.publish(
             encode_png(picture, _source(recipe)), width=picture.shape[1], height=picture.shape[0]
         )
-        for picture in both
+        for picture in (plain, finished(made[0], made[1]) if made else cutout)
     ]
     return FaceToStickerOutput(
         images=kept,
