@@ -35,6 +35,7 @@ from limner.diffusion.projection import Resampler, build_projection
 from limner.diffusion.sampling import Condition, Control, Task, constant, leading, sample
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
 from limner.diffusion.text import say
+from limner.diffusion.turns import Turns
 from limner.errors import NetworkUnfit
 
 #: What is said around a caller's words. The style comes first as well as last, and long prompts
@@ -63,6 +64,7 @@ class Sticker:
     clip: ClipVision
     #: InstantID's ControlNet.
     control: Any
+    turns: Turns
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,9 @@ def join(
         projection = build_projection(adapter.kind, adapter.image_proj)
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
-    return Sticker(machine, base, projections[0], projections[1], clip, control)
+    readers = [*(encoder.model for encoder in base.encoders), clip.model]
+    turns = Turns(machine, readers, [control, base.unet])
+    return Sticker(machine, base, projections[0], projections[1], clip, control, turns)
 
 
 def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
@@ -138,7 +142,7 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
     Raises BrokenPicture where numbers stop being a picture.
     """
     latent = yield from denoise(sticker, wish)
-    return decode(sticker.base.vae, latent)
+    return decode(sticker.base.vae, latent, sticker.machine.whole)
 
 
 def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tensor]:
@@ -150,11 +154,12 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
         POSITIVE.format(prompt=wish.prompt),
         NEGATIVE.format(negative_prompt=refused),
     ]
-    said = say(sticker.base.encoders, prompts[: 1 + guided])
-    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
-    negative = None
-    if guided:
-        negative = Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+    with sticker.turns.reading():
+        said = say(sticker.base.encoders, prompts[: 1 + guided])
+        positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
+        negative = None
+        if guided:
+            negative = Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
 
     # 2 Where the face lies, and when each adapter acts
     hint = torch.from_numpy(np.ascontiguousarray(wish.points.transpose(2, 0, 1)))[None] / 255
@@ -167,12 +172,13 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
 
     # 3 From noise to latents
     at_once = sticker.machine.samples_at_once(xl=True)
-    steps = sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
-    while True:
-        try:
-            yield (next(steps) + 1) / wish.steps
-        except StopIteration as end:
-            return end.value[0]
+    with sticker.turns.painting():
+        steps = sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
+        while True:
+            try:
+                yield (next(steps) + 1) / wish.steps
+            except StopIteration as end:
+                return end.value[0]
 
 
 def face_tokens(sticker: Sticker, face: npt.NDArray[np.float32]) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
-from limner.diffusion.machine import this_machine
+from limner.diffusion.machine import out_of_memory_told, this_machine
 from limner.diffusion.sticker import StickerWish, draw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
@@ -25,7 +25,7 @@ from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerOutput,
 )
 from limner.endpoints.fields import pixels, seed_of
-from limner.errors import BrokenPicture, OutOfMemory, blame
+from limner.errors import BrokenPicture, blame
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
 from limner.stages.choice import choose
@@ -117,7 +117,8 @@ class DiffusionSticker:
         Raises BrokenPicture, OutOfMemory.
         """
         yield Step("Opening the networks", 0.12)
-        try:
+        width, height = wish.size
+        with out_of_memory_told(f"A sticker of {width}×{height}", "a smaller image_size"):
             try:
                 return (yield from self._painted(wish, exact=False))
             except BrokenPicture:
@@ -125,12 +126,9 @@ class DiffusionSticker:
                     raise
             yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
             return (yield from self._painted(wish, exact=True))
-        except torch.OutOfMemoryError as fault:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(f"A sticker of {wish.size} does not fit this GPU.") from fault
 
     def _painted(self, wish: StickerWish, *, exact: bool) -> Generator[Step, None, Pixels]:
-        work = draw(self._studio.open(exact=exact), wish)
+        work = draw(self._studio.open(wish.size, exact=exact), wish)
         step = 0
         while True:
             try:
