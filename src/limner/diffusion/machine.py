@@ -6,6 +6,7 @@ Knows torch's devices; knows no network.
 from __future__ import annotations
 
 import gc
+import os
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -75,6 +76,13 @@ def memory_of(device: torch.device) -> Memory:
     return Memory(total, free + kept)
 
 
+def name_of(device: torch.device) -> str:
+    """What people call a device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {os.cpu_count()} cores"
+
+
 def this_machine() -> Machine:
     """An NVIDIA GPU if there is one, otherwise the CPU, in the numbers it is made for."""
     if torch.cuda.is_available():
@@ -98,7 +106,7 @@ def _cpu_has_bf16() -> bool:
 def out_of_memory_told(what: str, less: str) -> Generator[None]:
     """Memory that is out becomes OutOfMemory, once what the work held is given back.
 
-    ``what`` did not fit; ``less`` is what to ask for instead.
+    ``what`` says what does not fit; ``less`` is what to ask for instead.
     """
     try:
         yield
@@ -111,7 +119,7 @@ def out_of_memory_told(what: str, less: str) -> Generator[None]:
         return
     forget()
     raise OutOfMemory(
-        f"{what} does not fit into the memory of this server. Ask for {less}. Its operator sees"
+        f"{what} into the memory of this server. Ask for {less}. Its operator sees"
         " what fits with `limner doctor`."
     )
 

@@ -118,7 +118,9 @@ class DiffusionSticker:
         """
         yield Step("Opening the networks", 0.12)
         width, height = wish.size
-        with out_of_memory_told(f"A sticker of {width}×{height}", "a smaller image_size"):
+        with out_of_memory_told(
+            f"A sticker of {width}×{height} does not fit", "a smaller image_size"
+        ):
             try:
                 return (yield from self._painted(wish, exact=False))
             except BrokenPicture:

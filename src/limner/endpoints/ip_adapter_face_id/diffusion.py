@@ -105,7 +105,7 @@ class DiffusionFaceId:
         """
         yield Step(f"Opening the networks of {kind.name}", 0.17)
         width, height = wish.size
-        what = f"{len(wish.seeds)} samples of {width}×{height} drawn by {kind.name}"
+        what = f"{len(wish.seeds)} samples of {width}×{height} on {kind.name} do not fit"
         less = "a smaller width and height, or fewer num_samples"
         with out_of_memory_told(what, less):
             try:
