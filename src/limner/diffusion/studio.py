@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import Base, load_base, load_clip_vision, load_single_file
 from limner.diffusion.machine import Machine, Measure, forget, memory_of
 from limner.diffusion.plan import Memory, Offload, Parts, face_id_parts
+from limner.diffusion.quota import in_use
 from limner.diffusion.sniff import AdapterKind
 from limner.diffusion.weights import WEIGHTS, ModelType
 from limner.errors import FeatureNotSupported, NetworkMissing, blame
@@ -103,6 +106,21 @@ class Studio:
                 return memory
             self._open.popitem(last=False)
             forget()
+
+    @contextmanager
+    def in_use(self, kind: ModelType, where: Path) -> Generator[None]:
+        """Inside, the base at ``where`` is kept, and known as used last, if it can be removed.
+
+        Raises FeatureNotSupported if it went before.
+        """
+        if str(where) not in self._holdings.record.bases.values():
+            yield
+            return
+        with in_use(self._holdings.home, where):
+            if not where.exists():
+                with blame(kind.field):
+                    raise FeatureNotSupported("This base model was just removed from this server.")
+            yield
 
     def recogniser(self, kind: ModelType) -> ArcFace:
         """The network whose embeddings the adapter of ``kind`` was taught with."""

@@ -84,7 +84,7 @@ class DiffusionFaceId:
             yield Step(said, 0.16, "WARN")
 
         # 4 All samples in one batch
-        with self._brush:
+        with self._brush, self._studio.in_use(kind, base):
             drawn = yield from self._drawn(kind, base, wish)
 
         # 5 The most like one answers, checked and handed over
