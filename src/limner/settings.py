@@ -83,10 +83,10 @@ class Settings(BaseSettings):
     max_unpacked_bytes: int = Field(
         default=200 * MIB, gt=0, description="Most bytes of an archive's pictures, unpacked."
     )
-    max_bases_bytes: int = Field(
+    bases_quota: int = Field(
         default=100 * 10**9,
         gt=0,
-        description="Most bytes of base models that are pulled besides the default ones.",
+        description="Bytes that base models pulled besides the default ones may have in all.",
     )
     strict: bool = Field(
         default=False,

@@ -97,7 +97,7 @@ def test_without_a_terminal_it_is_plain_lines_and_with_one_colours(
     assert "\x1b" not in plain
     assert "yellow  networks: " in plain
     assert "        next: limner pull sketch\n" in plain
-    assert "memory  fal-ai/face-to-sticker, 16 GB: 14.0 GB, all on the device, tiles\n" in plain
+    assert "memory  fal-ai/face-to-sticker, 16 GB: 14.0 GB, VAE in tiles\n" in plain
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-c", SLIM, "doctor", "--port", free_port],

@@ -223,7 +223,7 @@ def test_a_base_over_the_quota_sends_off_the_one_used_longest_ago_and_none_in_us
         for file in base_files(xl=False, vae=True)
         if file.path != "model_index.json"
     )
-    most = {"LIMNER_MAX_BASES_BYTES": str(2 * size + 1000)}
+    most = {"LIMNER_BASES_QUOTA": str(2 * size + 1000)}
     here = Holdings(operator.home / "weights", commercial=False)
 
     def pull(name: str) -> subprocess.CompletedProcess[str]:
@@ -264,7 +264,7 @@ def test_what_the_operator_brought_is_neither_counted_nor_removed(
     here = Holdings(operator.home / "weights", commercial=False)
     assert make_room(here, quota=10, size=10) == []
     assert "mine" in here.record.bases
-    with pytest.raises(NetworkMissing, match="LIMNER_MAX_BASES_BYTES"):
+    with pytest.raises(NetworkMissing, match="LIMNER_BASES_QUOTA"):
         make_room(here, quota=10, size=11)
 
 

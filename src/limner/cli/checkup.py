@@ -120,7 +120,9 @@ def engines(patient: Patient) -> Iterator[Finding]:
             step = "Set LIMNER_ENGINE=auto, or install what is missing."
             yield Finding(f"engine of {endpoint.alias}", "red", str(problem), step)
             continue
-        said = f"{choice.name} ({choice.why})"
+        first, *others = choice.why.split("; ")
+        more = f", and {len(others)} more" if others else ""
+        said = f"{choice.name} ({first}{more})"
         yield Finding(f"engine of {endpoint.alias}", "green", said)
 
 

@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from limner.cli import checkup
 from limner.cli.checkup import Finding, Patient, State
@@ -69,7 +69,8 @@ def _looked(check: Callable[[Patient], Iterator[Finding]], patient: Patient) -> 
 
 
 def _worst(findings: Iterable[Finding]) -> State:
-    return max((finding.state for finding in findings), key=STATES.index)
+    states = {finding.state for finding in findings}
+    return next(state for state in reversed(STATES) if state in states)
 
 
 def _tell(findings: Sequence[Finding], found: Sequence[Fit], *, as_json: bool) -> None:
@@ -103,10 +104,15 @@ def _shown(findings: Sequence[Finding], found: Sequence[Fit]) -> None:
         places = [f"{gib} GB" for gib in CARDS]
         here = any(fit.where == "here" for fit in found)
         memory = Table(
-            "what fits, by diffusion", *places, *(["here"] if here else []), box=None, title=""
+            Column("memory for", no_wrap=True),
+            *places,
+            *(["here"] if here else []),
+            box=None,
+            title="",
         )
         for request in dict.fromkeys(fit.request for fit in found):
-            memory.add_row(request, *(fit.line() for fit in found if fit.request == request))
+            name = request.removeprefix("fal-ai/")
+            memory.add_row(name, *(fit.line() for fit in found if fit.request == request))
         console.print(memory)
     worst = _worst(findings)
     said = {"green": "All is well.", "yellow": "It works; some things could be better."}

@@ -13,7 +13,7 @@ from typing import Any
 
 from limner.cli.checkup import Finding, Patient
 from limner.cli.house import workshop
-from limner.diffusion.plan import Memory, Plan, card, plan, usual
+from limner.diffusion.plan import Memory, Offload, Plan, card, plan, usual
 from limner.endpoints import ENDPOINTS
 from limner.errors import EngineUnavailable
 from limner.worker.engines import choose
@@ -36,8 +36,9 @@ class Fit:
         """For people."""
         if not self.made.fits:
             return f"does not fit ({self.made.peak / 10**9:.1f} GB)"
-        tiles = ", tiles" if self.tiled else ""
-        return f"{self.made.peak / 10**9:.1f} GB, {self.made.offload}{tiles}"
+        how = [str(self.made.offload)] if self.made.offload is not Offload.NONE else []
+        how += ["VAE in tiles"] if self.tiled else []
+        return ", ".join([f"{self.made.peak / 10**9:.1f} GB", *how])
 
     def told(self) -> dict[str, Any]:
         """For programs."""

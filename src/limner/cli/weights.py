@@ -56,7 +56,7 @@ def pull(names: Sequence[str], *, accept: bool) -> None:
         for name in names:
             if members(name) is None:
                 before = set(here.record.bases)
-                hub.pull_base(parse_base(name), here, settings.max_bases_bytes)
+                hub.pull_base(parse_base(name), here, settings.bases_quota)
                 for gone in sorted(before - set(here.record.bases)):
                     typer.echo(f"{gone} went to make room: it was used longest ago")
     except LimnerError as fault:

@@ -43,7 +43,7 @@ def make_room(here: Holdings, quota: int, size: int, *, keep: str = "") -> list[
     if size > quota:
         raise NetworkMissing(
             f"{size / GB:.1f} GB are more than all bases together may have"
-            f" ({quota / GB:.1f} GB): LIMNER_MAX_BASES_BYTES."
+            f" ({quota / GB:.1f} GB): LIMNER_BASES_QUOTA."
         )
     record = here.record
     ours = {name: kept for name, kept in record.fetched.items() if name in record.bases}
@@ -57,7 +57,7 @@ def make_room(here: Holdings, quota: int, size: int, *, keep: str = "") -> list[
     if sum(ours.values()) + size > quota:
         raise NetworkMissing(
             f"{size / GB:.1f} GB more are over the quota of {quota / GB:.1f} GB, and the bases here"
-            " are in use. Try again, or raise LIMNER_MAX_BASES_BYTES."
+            " are in use. Try again, or raise LIMNER_BASES_QUOTA."
         )
     return gone
 
