@@ -87,7 +87,7 @@ def test_a_fresh_machine_works_and_is_told_what_could_be_better(
     assert list(sticker) == ["8 GB", "12 GB", "16 GB", "24 GB"]
     assert [fit["offload"] for fit in sticker.values()] == ["blocks", "networks", "none", "none"]
     assert [fit["vae_tiling"] for fit in sticker.values()] == [False, False, True, False]
-    assert all(fit["fits"] for fit in memory)
+    assert all(fit["fits"] and fit["dtype"] == "bfloat16" for fit in memory)
 
 
 def test_without_a_terminal_it_is_plain_lines_and_with_one_colours(
@@ -163,6 +163,7 @@ def test_with_the_diffusion_engine_it_tells_the_device_and_the_weights(tmp_path:
     assert "GiB free" in checks["device"]["said"]
     here = [fit for fit in json.loads(done.stdout)["memory"] if fit["where"] == "here"]
     assert len(here) == 3
+    assert all(fit["dtype"] in checks["device"]["said"] for fit in here)
 
 
 def test_a_broken_torch_is_a_finding_and_stops_no_other_check(

@@ -28,6 +28,7 @@ class Fit:
 
     request: str
     where: str
+    dtype: str
     made: Plan
     #: Whether its picture is decoded in tiles.
     tiled: bool
@@ -45,6 +46,7 @@ class Fit:
         return {
             "request": self.request,
             "where": self.where,
+            "dtype": self.dtype,
             "fits": self.made.fits,
             "bytes": round(self.made.peak),
             "offload": self.made.offload.name.lower(),
@@ -84,19 +86,19 @@ def this_device() -> Device | None:
 def fits(device: Device | None) -> list[Fit]:
     """Every usual request in cards of the usual sizes, in bf16, and here."""
     found = [
-        _fit(name, f"{gib} GB", pixels, plan(parts, pixels, card(gib), "bfloat16"))
+        _fit(name, f"{gib} GB", "bfloat16", pixels, plan(parts, pixels, card(gib), "bfloat16"))
         for name, (parts, pixels) in usual(at_once=4).items()
         for gib in CARDS
     ]
     if device is not None:
         for name, (parts, pixels) in usual(at_once=device.at_once).items():
             made = plan(parts, pixels, device.memory, device.dtype, host=device.is_host)
-            found.append(_fit(name, "here", pixels, made))
+            found.append(_fit(name, "here", device.dtype, pixels, made))
     return found
 
 
-def _fit(name: str, where: str, pixels: int, made: Plan) -> Fit:
-    return Fit(name, where, made, pixels > made.whole)
+def _fit(name: str, where: str, dtype: str, pixels: int, made: Plan) -> Fit:
+    return Fit(name, where, dtype, made, pixels > made.whole)
 
 
 def device_finding(patient: Patient, device: Device | None) -> Iterator[Finding]:
