@@ -7,6 +7,7 @@ end up in another memory is not.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,31 @@ def test_readers_are_gone_before_painters_come_and_both_are_gone_after_a_failure
         assert painter.been == ["cpu:0"]
         raise ValueError("stop")
     assert painter.been[-1] == "cpu"
+
+
+def test_requests_share_a_turn_and_wait_for_the_other_one() -> None:
+    reader, painter = Traveller(), Traveller()
+    turns = Turns(away(Offload.NETWORKS), [reader], [painter])
+    reader.been.clear()
+    painter.been.clear()
+    came, done = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with turns.reading():
+            came.set()
+        done.set()
+
+    with turns.painting():
+        with turns.painting():
+            pass
+        assert painter.been == ["cpu:0"], "sent off while another request draws on it"
+        other = threading.Thread(target=read)
+        other.start()
+        assert not came.wait(0.2)
+        assert reader.been == []
+    assert done.wait(30)
+    other.join()
+    assert (painter.been, reader.been) == (["cpu:0", "cpu"], ["cpu:0", "cpu"])
 
 
 def test_a_network_that_is_called_outside_its_turn_comes_by_itself() -> None:

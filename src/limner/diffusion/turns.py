@@ -11,6 +11,7 @@ Knows networks as modules, and a machine's plan; it does not know what they comp
 # pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,14 +25,23 @@ from limner.diffusion.plan import Offload
 
 
 class Turns:
-    """Who is on the device: those that read, or those that draw; both where there is room."""
+    """Who is on the device: those that read, or those that draw; both where there is room.
+
+    Safe to use from several threads: requests that read share a turn, and so do those that draw;
+    the other turn begins when the last of them is done.
+    """
 
     def __init__(self, machine: Machine, readers: Sequence[Any], painters: Sequence[Any]) -> None:
         """Set up the networks, which lie at ``machine.rest``, as its plan says. Once in their
         life, after adapters and LoRAs are put in."""
         self._readers: list[Any] = []
         self._painters: list[Any] = []
-        if machine.offload is Offload.NONE:
+        self._change = threading.Condition()
+        #: Whose turn it is, and how many use it.
+        self._on: list[Any] | None = None
+        self._users = 0
+        self._together = machine.offload is Offload.NONE
+        if self._together:
             return
         self._readers = [_hooked(network, machine.device) for network in readers]
         if machine.offload is Offload.NETWORKS:
@@ -45,28 +55,52 @@ class Turns:
     @contextmanager
     def reading(self) -> Generator[None]:
         """Inside, text encoders and CLIP are at hand; after it they are gone."""
-        with _present(self._readers):
+        with self._turn_of(self._readers):
             yield
 
     @contextmanager
     def painting(self) -> Generator[None]:
         """Inside, the UNet and what draws along are at hand; after it they are gone."""
-        with _present(self._painters):
+        with self._turn_of(self._painters):
             yield
+
+    @contextmanager
+    def _turn_of(self, hooks: list[Any]) -> Generator[None]:
+        if self._together:
+            yield
+            return
+        with self._change:
+            self._change.wait_for(lambda: self._on is None or self._on is hooks)
+            if self._on is None:
+                _bring(hooks)
+            self._on = hooks
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._users -= 1
+                if not self._users:
+                    self._on = None
+                    _send_off(hooks)
+                    self._change.notify_all()
 
 
 def _hooked(network: Any, device: torch.device) -> Any:
     return cpu_offload_with_hook(network, device)[1]
 
 
-@contextmanager
-def _present(hooks: Sequence[Any]) -> Generator[None]:
-    """The hooks' networks on the device: before their first call, which asks them where they are
-    and would be told the host, and until the end however it comes."""
+def _bring(hooks: Sequence[Any]) -> None:
+    """The hooks' networks onto the device, all or none: before their first call, which asks them
+    where they are and would be told the host."""
     try:
         for each in hooks:
             each.hook.pre_forward(each.model)
-        yield
-    finally:
-        for each in hooks:
-            each.offload()
+    except BaseException:
+        _send_off(hooks)
+        raise
+
+
+def _send_off(hooks: Sequence[Any]) -> None:
+    for each in hooks:
+        each.offload()
