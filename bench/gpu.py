@@ -42,6 +42,7 @@ from limner.errors import BrokenPicture
 
 RANDOM = np.random.default_rng(0)
 KIND = MODEL_TYPES["1_5-v1"]
+PROMPT = "a person by the sea"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _resampler(reads: int, inside: int, out: int) -> dict[str, torch.Tensor]:
 
 def face_id_wish(small: bool) -> faceid.Wish:
     """The endpoint's defaults, but for whose face it is."""
-    usual = IpAdapterFaceIdInput(prompt="a person by the sea", face_image_url="x")
+    usual = IpAdapterFaceIdInput.model_validate({"prompt": PROMPT, "face_image_url": "x"})
     return faceid.Wish(
         prompt=usual.prompt,
         negative_prompt=usual.negative_prompt,
@@ -136,7 +137,7 @@ def face_id_wish(small: bool) -> faceid.Wish:
 
 def sticker_wish(small: bool) -> sticker.StickerWish:
     """The endpoint's defaults, but for whose face it is."""
-    usual = FaceToStickerInput(prompt="a person by the sea", image_url="x")
+    usual = FaceToStickerInput.model_validate({"prompt": PROMPT, "image_url": "x"})
     side = 64 if small else 1024
     return sticker.StickerWish(
         prompt=usual.prompt,
@@ -213,7 +214,7 @@ def report(name: str, machine: Machine, parts: plan.Parts, small: bool, bench: W
 
 def main() -> None:
     """Both endpoints, one after the other."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Both endpoints at full size.")
     parser.add_argument("--tiny", action="store_true", help="small networks and pictures")
     small = parser.parse_args().tiny
     torch.manual_seed(0)
