@@ -31,6 +31,8 @@ KEYS = {False: 19_169_280, True: 340_787_200}
 #: Projections: FaceID's, what Plus adds to it, InstantID's and plus-face's.
 FACE_TOKENS, PLUS = {False: 3_675_648, True: 8_926_208}, {False: 29_905_920, True: 208_199_680}
 IDENTITY, LOOK = 81_978_624, 82_961_664
+#: ZoeDepth, as far as it is published: 0.7 GB in half precision.
+DEPTH_EYE = 350_000_000
 #: Of a UNet that moves block by block: what is in no block, with its largest block.
 LARGEST = {False: 357_443_524, True: 1_627_006_404}
 
@@ -118,13 +120,17 @@ def face_id_parts(kind: ModelType, at_once: int) -> Parts:
     )
 
 
-def sticker_parts() -> Parts:
-    """face-to-sticker's. The ControlNet's largest block is smaller than the UNet's."""
+def sticker_parts(*, depth: bool = False) -> Parts:
+    """face-to-sticker's; ``depth``: with the ControlNet of depth and the eye for it.
+
+    A ControlNet's largest block is smaller than the UNet's.
+    """
     return Parts(
         readers=CLIP_L + CLIP_G + CLIP_VISION,
-        painters=UNET[True] + 2 * KEYS[True] + CONTROLNET,
+        painters=UNET[True] + 2 * KEYS[True] + (1 + depth) * CONTROLNET,
         largest=LARGEST[True] + 2 * KEYS[True],
-        residents=VAE + IDENTITY + LOOK,
+        # The eye is in fp32: two numbers of half precision each.
+        residents=VAE + IDENTITY + LOOK + 2 * depth * DEPTH_EYE,
         rows=2,
         live=UNET_LIVE[True],
     )
