@@ -16,3 +16,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     spelled = {each.casefold(): each for each in known}
     near = get_close_matches(word.casefold(), list(spelled), n=1, cutoff=0.6)
     return f" Did you mean {spelled[near[0]]}?" if near else ""
+
+
+def refusal(what: str, word: str, known: Iterable[str]) -> str:
+    """A sentence for a word that is not one of the ``known`` ones: the likely one, or all."""
+    names = list(known)
+    hint = did_you_mean(word, names) or f" There are {', '.join(names)}."
+    return f"{word} is no {what}.{hint}"

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import uvicorn
 
+from limner.cli.serve import outlive_signals
 from tests.rig.process import eventually
 
 
@@ -64,3 +66,17 @@ def test_on_loopback_it_says_that_no_key_is_needed_and_what_draws(tmp_path: Path
     assert re.search(r"^Limner listens on http://127\.0\.0\.1:\d+$", told, re.MULTILINE)
     assert "fal-ai/face-to-sticker: sketch engine (asked for)" in told
     assert "no key is needed from this machine" in told
+
+
+def test_a_signal_that_comes_before_the_server_runs_is_not_lost() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    server = uvicorn.Server(uvicorn.Config(lambda: None))
+    try:
+        outlive_signals(server)
+        for number in before:
+            server.should_exit = False
+            signal.raise_signal(number)
+            assert server.should_exit
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)

@@ -22,6 +22,7 @@ from tests.rig.process import Server
 
 HERE = Path(__file__).parent
 NODE_CLIENT = HERE / "node"
+PINNED = HERE / "python" / "fal-apps.txt"
 
 
 @pytest.fixture
@@ -59,6 +60,22 @@ def older_python_client() -> Path:
         )
         assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def fal_package() -> Path:
+    """The folder of programs of a venv with the package, made once."""
+    venv = Path(sys.prefix) / "compat" / "fal-1.83.0"
+    marks = venv / "installed.txt"
+    if not marks.exists() or marks.read_text() != PINNED.read_text():
+        make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)]
+        pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python")]
+        install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
+        for command in (make, [*pip, *install, "-r", str(PINNED)]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        marks.write_text(PINNED.read_text())
+    return venv / "bin"
 
 
 def node_program() -> tuple[str, list[str]]:

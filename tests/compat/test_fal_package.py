@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,7 @@ import pytest
 from tests.rig.process import Server
 
 PROGRAM = Path(__file__).parent / "python" / "fal_apps.py"
-PINNED = Path(__file__).parent / "python" / "fal-apps.txt"
 METRONOME = "limner/metronome"
-
-
-@pytest.fixture(scope="session")
-def fal_package() -> Path:
-    """The folder of programs of a venv with the package, made once."""
-    venv = Path(sys.prefix) / "compat" / "fal-1.83.0"
-    marks = venv / "installed.txt"
-    if not marks.exists() or marks.read_text() != PINNED.read_text():
-        make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)]
-        pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python")]
-        install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
-        for command in (make, [*pip, *install, "-r", str(PINNED)]):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-        marks.write_text(PINNED.read_text())
-    return venv / "bin"
 
 
 def environment(road: str, server: Server, home: Path) -> dict[str, str]:

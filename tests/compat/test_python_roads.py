@@ -20,7 +20,7 @@ import pytest
 
 from tests.rig.process import Server
 
-CALLS = Path(__file__).parent / "python" / "calls.py"
+CALLS = Path(__file__).parent / "python" / "on_road.py"
 NEWEST, OLDER = "1.0.3", "0.13.2"
 ROADS = ("names", "proxy", "variables")
 Told = Callable[[str], Any]

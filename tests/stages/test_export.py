@@ -168,6 +168,14 @@ def test_fewer_bytes_look_worse_and_enough_bytes_lose_nothing(
     assert within(picture, 50) is None
 
 
+@pytest.mark.parametrize("limit", [4000, 5000, 8000])
+def test_the_highest_quality_that_fits_is_taken(limit: int) -> None:
+    content = webp_within(drawing(300), limit)
+    assert content is not None
+    # A step of quality is a few per cent of bytes.
+    assert 0.9 * limit < len(content) <= limit
+
+
 def test_line_keeps_all_colours() -> None:
     """ "RGB" in LINE's guideline: no palette, no fewer bits."""
     one = piece(noise(320, 320))

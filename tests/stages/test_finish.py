@@ -53,10 +53,23 @@ def test_its_edge_is_straight_along_a_slanted_edge_and_antialiased() -> None:
     x = np.arange(90, 210) + 0.5
     slope, start = np.polyfit(x, top, 1)
     assert slope == pytest.approx(1 / 9, abs=0.01)
-    assert np.abs(top - (slope * x + start)).max() < 0.3
+    assert np.abs(top - (slope * x + start)).max() < 0.05
     # 12 pixels across the slope, seen along a column.
     expected = 150 + (x.mean() - 150) / 9 - 12 * np.hypot(1, 1 / 9)
     assert top.mean() == pytest.approx(expected, abs=0.6)
+
+
+def test_around_hair_it_has_no_kinks() -> None:
+    cutout = np.zeros((300, 300, 4), np.uint8)
+    cutout[150:200, 30:270] = (*RED, 255)
+    random = np.random.default_rng(3)
+    for x in range(40, 260, 7):
+        cutout[150 - random.integers(0, 12) : 150, x : x + 2] = (*RED, 255)
+    out = finished(cutout, Finish(outline=12))
+    top = 150 - out[:150, 60:240, 3].sum(axis=0) / 255
+    # The bend from one pixel's column to the next; of the hair itself it is up to 11.
+    assert np.abs(np.diff(top, 2)).max() < 0.3
+    assert np.ptp(top) > 2
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import typer
 from limner.cli import completion as complete
 from limner.cli.shell import Commands
 from limner.cli.upkeep import GROUPS
+from limner.suggest import refusal
 
 EXIT_CODES = """Ends with 0 when all went well, 1 when what was asked cannot be done as asked,
 2 when the command line or a setting is wrong, 3 when Limner failed or no engine can draw here,
@@ -69,7 +70,8 @@ def serve(
     tls: Annotated[
         bool,
         typer.Option(
-            help="Make a certificate for fal's names; TLS, HTTPS_PROXY and plain HTTP on one port."
+            "--tls",
+            help="Make a certificate for fal's names; TLS, HTTPS_PROXY and plain HTTP on one port.",
         ),
     ] = False,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM).")] = None,
@@ -185,13 +187,27 @@ def pull(
         ),
     ],
     accept_license: Annotated[
-        bool, typer.Option(help="Accept the licences of weights that ask for it.")
+        bool,
+        typer.Option("--accept-license", help="Accept the licences of weights that ask for it."),
     ] = False,
 ) -> None:
     """Fetch networks once, verified by sha256, with progress."""
     from limner.cli.pull import pull as run
 
     run(names, accept=accept_license)
+
+
+@app.command()
+def doctor(
+    host: Annotated[str, typer.Option(help="Address that serve would listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port that serve would listen on.")] = 8000,
+    online: Annotated[bool, typer.Option(help="Ask the package index too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look at everything that can be wrong here, and say what to do; 1 if something is red."""
+    from limner.cli.doctor import doctor as run
+
+    run(host, port, online=online, as_json=as_json)
 
 
 @app.command()
@@ -203,14 +219,17 @@ def connect(
     url: Annotated[
         str | None, typer.Option(help="The server's address, when it is not the usual one.")
     ] = None,
-    check: Annotated[bool, typer.Option(help="Try the lines through the real client.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Try the lines through the real client.")
+    ] = False,
 ) -> None:
     """Print the lines that lead a program from fal to this server."""
     from limner.cli.connect import Program
     from limner.cli.connect import connect as run
+    from limner.errors import Misconfigured
 
     if program not in list(Program):
-        raise typer.BadParameter(f"There are {', '.join(Program)}, but no {program}")
+        raise Misconfigured(refusal("program to connect", program, Program))
     run(Program(program), url, check=check)
 
 
@@ -223,6 +242,5 @@ def shell_completion(
 ) -> None:
     """Print the script that completes limner's words in a shell; its first line says where to."""
     if shell not in complete.SCRIPTS:
-        known = ", ".join(complete.SCRIPTS)
-        raise typer.BadParameter(f"There are {known}, but no {shell}")
+        raise typer.BadParameter(refusal("shell with completion", shell, complete.SCRIPTS))
     typer.echo(complete.SCRIPTS[shell], nl=False)

@@ -7,13 +7,15 @@ those are the callers' own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import typer
 
 from limner.cli.house import open_files, open_ledger
-from limner.errors import Refused
+from limner.errors import Misconfigured, Refused
 from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation
@@ -22,15 +24,16 @@ from limner.requests.register import STATES, Entry, Wanted
 from limner.requests.request import Request
 from limner.requests.retry import again
 from limner.settings import Settings
+from limner.suggest import refusal
 
 
-def show(state: str | None, limit: int) -> None:
-    """Print the newest requests, one a line."""
+def show(state: str | None, limit: int, *, as_json: bool) -> None:
+    """Print the newest requests, one a line. Raises Misconfigured."""
     if state is not None and state not in STATES:
-        raise typer.BadParameter(f"A request is {', '.join(STATES)}; not {state}")
+        raise Misconfigured(refusal("state of a request", state, STATES))
     with open_ledger(Settings()) as ledger:
         for entry in ledger.search(Wanted(state=state, limit=limit)).result():
-            typer.echo(_line(entry))
+            typer.echo(json.dumps(asdict(entry)) if as_json else _line(entry))
 
 
 def show_one(request_id: str) -> None:

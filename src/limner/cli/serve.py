@@ -132,16 +132,17 @@ def serve(
             )
         )
         name_client_closed_request()
-        outlive_signals()
         sock = bind(listen)
         server = web_server(app, listen, settings)
+        outlive_signals(server)
         address = announce(listen, sock, settings, endpoints)
         typer.echo(f"  {key}", err=True)
         if listen.open_page:
             open_when_started(server, address)
         supervisor.start()
         try:
-            server.run(sockets=[sock])
+            if not server.should_exit:  # told to stop before it began
+                server.run(sockets=[sock])
         finally:
             supervisor.stop()
             sock.close()
@@ -189,14 +190,19 @@ def has_display() -> bool:
     return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))
 
 
-def outlive_signals() -> None:
+def outlive_signals(server: uvicorn.Server) -> None:
     """Let SIGTERM and SIGINT end the web server only, so that the workers are waited for.
 
     uvicorn raises the signal once more when it has stopped; by its default that would end this
-    process there, with requests still held by workers that nobody waits for.
+    process there, with requests still held by workers that nobody waits for. And one that comes
+    before uvicorn listens for signals is not lost.
     """
+
+    def stop(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: None)
+        signal.signal(number, stop)
 
 
 def name_client_closed_request() -> None:

@@ -105,11 +105,12 @@ def requests_list(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, one a line.")] = False,
 ) -> None:
     """Show the newest requests."""
     from limner.cli.requests import show
 
-    show(state, limit)
+    show(state, limit, as_json=as_json)
 
 
 @requests.command("show")

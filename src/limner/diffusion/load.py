@@ -1,7 +1,7 @@
 """Networks from local files, each by its own class: no pipeline, no remote code, no pickle.
 
-A base is a diffusers folder or one single-file checkpoint (the LDM layout), which also needs a
-folder of the same family to tell it its configuration and tokenizers. Nothing is ever downloaded.
+A base is a diffusers folder or one single-file checkpoint (the LDM layout), whose configuration and
+tokenizers are its family's (``outline``). Nothing is ever downloaded.
 
 Knows diffusers' and transformers' loaders; knows no request and no repository's name.
 """
@@ -32,10 +32,14 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionModelWithProjection,
+    ViTForImageClassification,
+    ZoeDepthForDepthEstimation,
 )
 
 from limner.diffusion.clip_image import ClipVision
-from limner.diffusion.machine import Machine
+from limner.diffusion.depth import DepthEye
+from limner.diffusion.machine import Machine, is_out_of_memory
+from limner.diffusion.outline import write_outline
 from limner.diffusion.text import TextEncoder
 from limner.errors import NetworkUnfit
 
@@ -74,29 +78,31 @@ def load_base(folder: Path, machine: Machine, *, xl: bool, vae: Path | None = No
         return Base(unet, decoder, tuple(encoders))
 
 
-def load_single_file(file: Path, like: Path, machine: Machine, *, xl: bool) -> Base:
-    """The base in a single-file checkpoint, configured as the diffusers folder ``like``.
+def load_single_file(file: Path, machine: Machine, *, xl: bool, like: Path | None = None) -> Base:
+    """The base in a single-file checkpoint, configured as Stable Diffusion 1.5 or XL is.
 
-    Raises NetworkUnfit if the file does not hold what that configuration needs.
+    ``like``: a diffusers folder whose configurations and tokenizers are taken instead. Raises
+    NetworkUnfit if the file does not hold what that configuration needs.
     """
     kind: Any = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
     with _unfit(file), tempfile.TemporaryDirectory() as folder:
         # diffusers goes by the name, and would unpickle a file that is called otherwise.
         named = Path(folder) / "model.safetensors"
         named.symlink_to(file.resolve())
+        outline = like or write_outline(Path(folder) / "outline", xl=xl)
         whole = kind.from_single_file(
             str(named),
-            config=str(like),
+            config=str(outline),
             local_files_only=True,
             torch_dtype=machine.dtype,
             **({} if xl else {"safety_checker": None, "requires_safety_checker": False}),
         )
-        whole.vae.to(dtype=_for_vae(machine).dtype)
-        for part in (whole.unet, whole.vae, whole.text_encoder):
-            part.to(machine.device).requires_grad_(False).eval()
+        whole.vae.to(machine.device, _for_vae(machine).dtype).requires_grad_(False).eval()
+        for part in (whole.unet, whole.text_encoder):
+            part.to(machine.rest).requires_grad_(False).eval()
         encoders = [TextEncoder(whole.tokenizer, whole.text_encoder, skip_last=xl)]
         if xl:
-            whole.text_encoder_2.to(machine.device).requires_grad_(False).eval()
+            whole.text_encoder_2.to(machine.rest).requires_grad_(False).eval()
             encoders.append(TextEncoder(whole.tokenizer_2, whole.text_encoder_2, skip_last=True))
         return Base(whole.unet, whole.vae, tuple(encoders))
 
@@ -113,16 +119,33 @@ def load_clip_vision(folder: Path, machine: Machine) -> ClipVision:
         return ClipVision(_transformers(CLIPVisionModelWithProjection, folder, machine))
 
 
+def load_depth(folder: Path, machine: Machine) -> DepthEye:
+    """The ZoeDepth network in a folder."""
+    with _unfit(folder):
+        return DepthEye(_transformers(ZoeDepthForDepthEstimation, folder, machine))
+
+
+def load_nsfw(folder: Path, machine: Machine) -> Any:
+    """The ViT in a folder that tells whether a picture is safe for work."""
+    with _unfit(folder):
+        return _transformers(ViTForImageClassification, folder, machine)
+
+
 def _for_vae(machine: Machine) -> Machine:
-    """SDXL's VAE overflows in fp16: a machine that has only that decodes in fp32."""
-    return Machine(machine.device, torch.float32) if machine.dtype == torch.float16 else machine
+    """SDXL's VAE overflows in fp16: a machine that has only that decodes in fp32.
+
+    It is small and stays on the device whatever is moved away.
+    """
+    return Machine(
+        machine.device, torch.float32 if machine.dtype == torch.float16 else machine.dtype
+    )
 
 
 def _diffusers(kind: Any, folder: Path, machine: Machine) -> Any:
     model = kind.from_pretrained(
         folder, torch_dtype=machine.dtype, use_safetensors=True, local_files_only=True
     )
-    return model.to(machine.device).requires_grad_(False).eval()
+    return model.to(machine.rest).requires_grad_(False).eval()
 
 
 def _transformers(kind: Any, folder: Path, machine: Machine) -> Any:
@@ -143,7 +166,7 @@ def _transformers(kind: Any, folder: Path, machine: Machine) -> Any:
     missing = [key for key in report["missing_keys"] if not key.endswith("position_ids")]
     if missing:
         raise ValueError(f"{len(missing)} tensors are missing, first {missing[0]}")
-    return model.to(machine.device).requires_grad_(False).eval()
+    return model.to(machine.rest).requires_grad_(False).eval()
 
 
 @contextmanager
@@ -152,6 +175,6 @@ def _unfit(path: Path) -> Generator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as reason:
-        if type(reason).__name__ == "OutOfMemoryError":
+        if is_out_of_memory(reason):
             raise
         raise NetworkUnfit(f"{path} cannot be loaded: {reason}") from reason

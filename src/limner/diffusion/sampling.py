@@ -44,13 +44,15 @@ class Control:
     """A ControlNet that draws along (Zhang et al. 2023, arXiv 2302.05543).
 
     ``hint`` [1, 3, height, width], 0…1. It reads the tokens of the adapter with the number
-    ``reads`` in place of the text, as InstantID's does.
+    ``reads`` in place of the text, as InstantID's does; None reads the text. After ``steps`` steps
+    it is silent, and not run; None never ends.
     """
 
     net: Any
     hint: Tensor
     strength: float
-    reads: int
+    reads: int | None
+    steps: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,21 @@ class Task:
     size: tuple[int, int]
     steps: int
     control: Control | None = None
+    #: Further ControlNets; what all of them add is summed.
+    beside: tuple[Control, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A picture that is there already, and is drawn over from the middle of the way.
+
+    ``latent`` and ``noise`` [1, 4, h/8, w/8]: as much of the noise is laid over the latent as there
+    is at the step numbered ``first``, from which on the steps are taken.
+    """
+
+    latent: Tensor
+    noise: Tensor
+    first: int
 
 
 def constant(strength: float) -> Callable[[int], float]:
@@ -144,8 +161,37 @@ def sample(
     return latents
 
 
+@torch.inference_mode()
+def resume(
+    unet: Any, scheduler: Callable[[], Any], task: Task, draft: Draft, samples_at_once: int
+) -> Generator[int, None, Tensor]:
+    """Draw over what is there: yield each step's number when it is done, return latents.
+
+    The steps are the schedule's last, with the numbers they have in it: SDEdit (Meng et al. 2021,
+    arXiv 2108.01073), with the strength 1 - first / steps. ``scheduler`` takes no randomness of
+    its own. Raises BrokenPicture where the UNet's numbers stop being finite.
+    """
+    own = scheduler()
+    own.set_timesteps(task.steps)
+    own.set_begin_index(draft.first)
+    left = own.timesteps[draft.first :]
+    latent = own.add_noise(draft.latent, draft.noise, left[:1])
+    call = _Call(unet, task, samples_at_once)
+    for step, timestep in enumerate(left, draft.first):
+        predicted = call(step, timestep, [own.scale_model_input(latent, timestep)])
+        latent = _advance(own, predicted[0], timestep, latent, None)
+        yield step
+    if not bool(torch.isfinite(latent).all()):
+        raise BrokenPicture("The UNet's numbers are not finite.")
+    return latent
+
+
 def _advance(
-    scheduler: Any, prediction: Tensor, timestep: Tensor, latent: Tensor, generator: torch.Generator
+    scheduler: Any,
+    prediction: Tensor,
+    timestep: Tensor,
+    latent: Tensor,
+    generator: torch.Generator | None,
 ) -> Tensor:
     """One step of one sample, in fp32 on the CPU, with its own randomness where it takes any."""
     return scheduler.step(prediction, timestep, latent, generator=generator, return_dict=False)[
@@ -181,9 +227,12 @@ class _Call:
             for number in range(len(task.strengths))
         ]
         self._passes = len(conditions)
-        self._hint: Tensor | None = None
-        if task.control is not None and task.control.strength:
-            self._hint = rows([task.control.hint] * self._passes)
+        controls = ((task.control,) if task.control else ()) + task.beside
+        self._controls = [
+            (control, rows([control.hint] * self._passes))
+            for control in controls
+            if control.strength
+        ]
         pooled = [condition.said.pooled for condition in conditions]
         self._added: dict[str, Tensor] | None = None
         if all(each is not None for each in pooled):
@@ -209,28 +258,34 @@ class _Call:
                 encoder_hidden_states=context,
                 added_cond_kwargs=self._added,
                 return_dict=False,
-                **self._controlled(given, at),
+                **self._controlled(step, given, at),
             )[0]
             predicted += self._guided(answer)[: len(some)]
         return predicted
 
-    def _controlled(self, given: Tensor, timestep: Tensor) -> dict[str, Any]:
-        """What the ControlNet adds to the UNet's own features, by diffusers' names."""
-        control = self._task.control
-        if control is None or self._hint is None:
+    def _controlled(self, step: int, given: Tensor, timestep: Tensor) -> dict[str, Any]:
+        """What the ControlNets add to the UNet's own features, by diffusers' names."""
+        summed: list[Tensor] = []
+        for control, hint in self._controls:
+            if control.steps is not None and step >= control.steps:
+                continue
+            reads = self._text if control.reads is None else self._tokens[control.reads]
+            down, middle = control.net(
+                given,
+                timestep,
+                encoder_hidden_states=reads,
+                controlnet_cond=hint,
+                conditioning_scale=control.strength,
+                added_cond_kwargs=self._added,
+                return_dict=False,
+            )
+            added = [*down, middle]
+            summed = [x + y for x, y in zip(summed, added, strict=True)] if summed else added
+        if not summed:
             return {}
-        down, middle = control.net(
-            given,
-            timestep,
-            encoder_hidden_states=self._tokens[control.reads],
-            controlnet_cond=self._hint,
-            conditioning_scale=control.strength,
-            added_cond_kwargs=self._added,
-            return_dict=False,
-        )
         return {
-            "down_block_additional_residuals": down,
-            "mid_block_additional_residual": middle,
+            "down_block_additional_residuals": summed[:-1],
+            "mid_block_additional_residual": summed[-1],
         }
 
     def _images(self, step: int) -> tuple[ImageTokens | None, ...]:

@@ -2,7 +2,8 @@
 
 Sizes and hashes are written down where a public source states them; where they are None the hub
 says them when the file is pulled, and the hub's own hash is what the file is verified against.
-``revision`` is a commit where one is known to hold these files, otherwise a branch.
+``revision`` is a commit where one is known to hold these files, otherwise a branch: then the commit
+that is pulled first is recorded (``holdings``), and is the one ever after.
 
 Knows names, terms and who needs what; knows no network's inside and imports nothing heavy.
 """
@@ -37,6 +38,11 @@ class Weight:
     #: May what is drawn with it be sold? False needs the operator's acceptance of the licence.
     commercial: bool
     what: str
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether ``revision`` is a commit, which no one can move."""
+        return len(self.revision) == 40 and set(self.revision) <= set("0123456789abcdef")
 
     @property
     def size(self) -> int:
@@ -256,6 +262,33 @@ WEIGHTS: dict[str, Weight] = {
             True,
             "cuts a sticker out of its background",
         ),
+        Weight(
+            "nsfw-falconsai",
+            "Falconsai/nsfw_image_detection",
+            "main",
+            (File("config.json"), File("model.safetensors", 343 * MB)),
+            "Apache-2.0",
+            True,
+            "tells whether a picture is safe for work",
+        ),
+        Weight(
+            "zoe-depth",
+            "Intel/zoedepth-nyu",
+            "main",
+            (File("config.json"), File("model.safetensors")),
+            "MIT",
+            True,
+            "sees how far away things are, for controlnet-zoe-depth; optional",
+        ),
+        Weight(
+            "controlnet-zoe-depth",
+            "diffusers/controlnet-zoe-depth-sdxl-1.0",
+            "main",
+            (File("config.json"), File("diffusion_pytorch_model.safetensors")),
+            "CreativeML OpenRAIL++-M",
+            True,
+            "keeps a sticker to the photo's depth; optional",
+        ),
     )
 }
 
@@ -316,3 +349,9 @@ ENDPOINT_NEEDS: dict[str, tuple[str, ...]] = {
         "birefnet-lite",
     ),
 }
+
+#: Looks at what was drawn. Pulled with every endpoint; without it open_nsfw looks alone.
+SAFETY = "nsfw-falconsai"
+#: The network that sees depth and the ControlNet that reads it. Stickers are drawn with both or
+#: without; neither is pulled unless it is asked for by name.
+DEPTH = ("zoe-depth", "controlnet-zoe-depth")

@@ -17,7 +17,8 @@ import torch
 from limner.diffusion.faceid import Wish, draw
 from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.machine import this_machine
+from limner.diffusion.machine import out_of_memory_told, this_machine
+from limner.diffusion.safety import Safety
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
 from limner.endpoints.base import Pictures, Step, Workshop
@@ -29,7 +30,8 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Sample,
     Scores,
 )
-from limner.errors import BrokenPicture, OutOfMemory
+from limner.endpoints.verdict import unsafe
+from limner.errors import BrokenPicture
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import ArcFace, align
@@ -58,8 +60,11 @@ class Eyes:
 class DiffusionFaceId:
     """The engine. Safe to call from several threads at once; it draws one request at a time."""
 
-    def __init__(self, studio: Studio, instruments: Instruments, limits: Limits) -> None:
+    def __init__(
+        self, studio: Studio, safety: Safety, instruments: Instruments, limits: Limits
+    ) -> None:
         self._studio = studio
+        self._safety = safety
         self._instruments = instruments
         self._limits = limits
         self._brush = threading.Lock()
@@ -86,7 +91,7 @@ class DiffusionFaceId:
             yield Step(said, 0.16, "WARN")
 
         # 4 All samples in one batch
-        with self._brush:
+        with self._brush, self._studio.in_use(kind, base):
             drawn = yield from self._drawn(kind, base, wish)
 
         # 5 The most like one answers, checked and handed over
@@ -106,7 +111,10 @@ class DiffusionFaceId:
         Raises BrokenPicture, OutOfMemory.
         """
         yield Step(f"Opening the networks of {kind.name}", 0.17)
-        try:
+        width, height = wish.size
+        what = f"{len(wish.seeds)} samples of {width}×{height} on {kind.name} do not fit"
+        less = "a smaller width and height, or fewer num_samples"
+        with out_of_memory_told(what, less):
             try:
                 return (yield from self._painted(kind, base, wish, exact=False))
             except BrokenPicture:
@@ -114,14 +122,11 @@ class DiffusionFaceId:
                     raise
             yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
             return (yield from self._painted(kind, base, wish, exact=True))
-        except torch.OutOfMemoryError as fault:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(f"{wish.size} × {len(wish.seeds)} does not fit this GPU.") from fault
 
     def _painted(
         self, kind: ModelType, base: Path, wish: Wish, *, exact: bool
     ) -> Generator[Step, None, list[Pixels]]:
-        work = draw(self._studio.open(kind, base, exact=exact), wish)
+        work = draw(self._studio.open(kind, base, wish.size, exact=exact), wish)
         step = 0
         while True:
             try:
@@ -177,7 +182,7 @@ class DiffusionFaceId:
         )
 
     def _handed_over(self, picture: Pixels, pictures: Pictures) -> Generator[Step, None, Image]:
-        if self._instruments.safety.unsafe(picture):
+        if (yield from unsafe([picture], self._safety, self._instruments)):
             picture = np.zeros_like(picture)
             yield Step("Not safe for work: the picture is black", level="WARN")
         height, width = picture.shape[:2]
@@ -211,8 +216,10 @@ def open_engine(workshop: Workshop) -> DiffusionFaceId:
     """The engine of a worker, whose process it takes for itself."""
     torch.set_num_threads(workshop.threads)
     weights = workshop.weights or workshop.networks.parent / "weights"
+    holdings, machine = Holdings(weights, commercial=workshop.commercial), this_machine()
     return DiffusionFaceId(
-        Studio(Holdings(weights, commercial=workshop.commercial), this_machine(), workshop.threads),
+        Studio(holdings, machine, workshop.threads),
+        Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,
     )
