@@ -47,6 +47,8 @@ def shown(value: object) -> str:
         return f"`{int(value)}`"
     if isinstance(value, int) and value and value % 2**20 == 0:
         return f"{value // 2**20} MiB"
+    if isinstance(value, int) and value and value % 10**9 == 0:
+        return f"{value // 10**9} GB"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
