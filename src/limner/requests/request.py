@@ -91,6 +91,9 @@ class Submission:
     file_lifetime: float | None = None
     #: Address under which the caller can fetch files, without a trailing slash.
     files_base: str = ""
+    #: What its worker had better have in memory: the caller's runner hint, or the weights it
+    #: needs; None for nothing in particular.
+    hint: str | None = None
     #: A retried submit with the same key is the same request.
     idempotency_key: str | None = None
 
@@ -113,6 +116,8 @@ class Request:
     #: Which engine drew it; None before a worker said so.
     engine: str | None
     outcome: Outcome | None
+    #: The latest small WebP of what a running request draws; None where there is none.
+    preview: bytes | None = field(default=None, repr=False)
 
     @property
     def inference_time(self) -> float | None:
