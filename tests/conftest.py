@@ -10,6 +10,7 @@ import pytest
 
 from tests.rig.postgres import Postgres
 from tests.rig.process import ROOT, Server
+from tests.rig.s3 import S3
 
 
 @pytest.fixture(scope="session")
@@ -52,5 +53,13 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def postgres() -> Iterator[Postgres]:
     """One real PostgreSQL for all tests that need a database of it."""
     running = Postgres()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """One S3 for all tests that need a bucket of it."""
+    running = S3()
     yield running
     running.stop()

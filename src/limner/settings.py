@@ -5,12 +5,18 @@ Only ``limner.cli`` imports this module; everything below receives plain values.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
-from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 MIB = 1024 * 1024
 
@@ -20,12 +26,40 @@ def default_home() -> Path:
     return Path(platformdirs.user_data_dir("limner", appauthor=False))
 
 
+def secret_folders() -> list[Path]:
+    """Where Docker, Kubernetes and systemd put secrets as files, as far as there are any."""
+    named = [Path("/run/secrets"), Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/secrets"))]
+    return [folder for folder in dict.fromkeys(named) if folder.is_dir()]
+
+
 class Settings(BaseSettings):
     """The environment, as Limner understands it."""
 
-    model_config = SettingsConfigDict(env_prefix="LIMNER_", frozen=True)
+    # What does not fit is not repeated: it may be a password.
+    model_config = SettingsConfigDict(env_prefix="LIMNER_", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic decides
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment, then files named as a variable, where secrets are mounted."""
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=secret_folders())
+        return init_settings, env_settings, secrets
 
     home: Path = Field(default_factory=default_home, description="All state lives here.")
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="postgresql://user:password@host/name of the ledger; empty: a file in home.",
+    )
+    files_url: str = Field(
+        default="",
+        description="s3://bucket/prefix of the pictures (AWS_* say where and who); empty: in home.",
+    )
     engine: Literal["auto", "sketch", "diffusion"] = Field(
         default="auto", description="Which engine draws; auto takes the best one that can run here."
     )

@@ -198,7 +198,11 @@ class LedgerMachine(RuleBasedStateMachine):
         mine = self.holds(claim)
         assert self.ledger.release(claim.id, claim.attempt).result() is mine
         if mine:
-            self.model[claim.id].state, self.model[claim.id].turn = "queued", -1
+            r = self.model[claim.id]
+            if r.cancelled:
+                r.end(499)
+            else:
+                r.state, r.turn = "queued", -1
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())

@@ -53,14 +53,23 @@ def serve(
 
 @app.command()
 def work(
+    endpoints: Annotated[
+        str | None, typer.Option(help="Draw only these, comma-separated; left out: all.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Draw on this: cpu, cuda:0, cuda:1 …; left out: the best there is."),
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option(hidden=True, help="Stop when standard input closes.")
     ] = False,
 ) -> None:
     """Draw requests from the ledger until stopped."""
+    from limner.cli.work import chosen, on_device
     from limner.cli.work import work as run
 
-    run(until_eof=until_eof)
+    on_device(device)
+    run(until_eof=until_eof, endpoints=chosen(endpoints), device=device)
 
 
 @app.command()
@@ -135,11 +144,14 @@ def connect(
 @keys.command("create")
 def keys_create(
     scope: Annotated[str, typer.Option(help="api or admin.")] = "api",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="How many of its requests may run at once.")
+    ] = None,
 ) -> None:
     """Make a key and print it, this once."""
     from limner.cli.keys import create
 
-    create(scope)
+    create(scope, concurrency)
 
 
 @keys.command("list")

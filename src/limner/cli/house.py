@@ -10,6 +10,8 @@ import structlog
 
 from limner.endpoints.base import Workshop
 from limner.files.disk import DiskStore
+from limner.files.s3 import S3Store, open_bucket
+from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
@@ -22,13 +24,17 @@ def open_home(settings: Settings) -> Path:
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The ledger in the home folder."""
-    path = open_home(settings) / "limner.db"
-    return Ledger(f"sqlite:///{path}", lease=settings.lease, retention=settings.retention)
+    """The ledger: PostgreSQL's where one is named, else a file in the home folder."""
+    url = settings.database_url.get_secret_value()
+    if not url:
+        url = f"sqlite:///{open_home(settings) / 'limner.db'}"
+    return Ledger(url, lease=settings.lease, retention=settings.retention)
 
 
-def open_files(settings: Settings) -> DiskStore:
-    """The file store in the home folder."""
+def open_files(settings: Settings) -> FileStore:
+    """The file store: a bucket where one is named, else a folder in the home folder."""
+    if settings.files_url:
+        return S3Store(open_bucket(settings.files_url))
     return DiskStore(open_home(settings) / "files")
 
 

@@ -35,3 +35,8 @@ def this_machine() -> Machine:
         return Machine(torch.device("cpu"), torch.float32)
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return Machine(torch.device("cuda"), dtype)
+
+
+def accelerator_memory() -> tuple[int, int] | None:
+    """Free and total bytes of the accelerator that networks run on; None when there is none."""
+    return torch.cuda.mem_get_info() if torch.cuda.is_available() else None
