@@ -29,8 +29,9 @@ TIMES = 30
 FILL = """
 INSERT INTO requests (id, endpoint, path, key_id, priority, status, attempt, losses,
   cancel_requested, progress, input, no_retry, store_io, files_base, created_at, turn)
-SELECT 'deep-' || n, CASE n % 2 WHEN 0 THEN 'bench/one' ELSE 'bench/two' END, '',
-  'key-' || (n / 2 % {keys}), 0, 'queued', 0, 0, false, 0, '{{"prompt":"{prompt}"}}', false, true,
+SELECT 'deep-' || n, CASE n - n / 2 * 2 WHEN 0 THEN 'bench/one' ELSE 'bench/two' END, '',
+  'key-' || (n / 2 - n / 2 / {keys} * {keys}), 0, 'queued', 0, 0, false, 0,
+  '{{"prompt":"{prompt}"}}', false, true,
   'http://127.0.0.1:8000', 1000, n / 2 / {keys}
 FROM ({numbers}) AS numbers
 """
@@ -80,9 +81,7 @@ def measure(ledger: Ledger, depth: int) -> dict[str, float]:
             lambda: ledger.submit(said, max_waiting=2 * depth).result()
         ),
         "claim and finish, one endpoint": milliseconds(job),
-        "claim, two endpoints": milliseconds(
-            lambda: ledger.claim("bench", ENDPOINTS, 1).result()
-        ),
+        "claim, two endpoints": milliseconds(lambda: ledger.claim("bench", ENDPOINTS, 1).result()),
         "position of the last": milliseconds(lambda: ledger.position(last).result()),
         "reap and add up": milliseconds(
             lambda: (ledger.reap().result(), ledger.compact().result())

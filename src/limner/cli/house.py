@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -36,6 +37,11 @@ def open_files(settings: Settings) -> FileStore:
     if settings.files_url:
         return S3Store(open_bucket(settings.files_url))
     return DiskStore(open_home(settings) / "files")
+
+
+def free_bytes(settings: Settings) -> int | None:
+    """Free bytes where the files lie; None for a bucket, which has no end."""
+    return None if settings.files_url else shutil.disk_usage(open_home(settings)).free
 
 
 def networks_folder(settings: Settings) -> Path:
@@ -79,7 +85,10 @@ def tls_folder(settings: Settings) -> Path:
 
 
 def set_up_logging(settings: Settings) -> None:
-    """One line per event on standard error; nothing a caller said is ever in it."""
+    """One line per event on standard error; nothing a caller said is ever in it.
+
+    For a person at a terminal in colours, for everything else as JSON.
+    """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[
@@ -87,7 +96,7 @@ def set_up_logging(settings: Settings) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer()
             if sys.stderr.isatty()
-            else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

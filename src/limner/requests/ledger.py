@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from limner.requests import (
     claiming,
+    figures,
     fleet,
     forgetting,
     history,
@@ -219,7 +220,12 @@ class Ledger:
 
     def compact(self) -> Future[int]:
         """Add up what says how many wait, as far as it has gathered; rows saved."""
-        return self._database.write(tally.compact)
+
+        def run(connection: Connection) -> int:
+            figures.compact(connection)
+            return tally.compact(connection)
+
+        return self._database.write(run)
 
     def delete(self, request_id: str) -> Future[tuple[str, ...] | None]:
         """Forget an ended request now; names of files to delete, None when it has not ended."""
@@ -272,6 +278,10 @@ class Ledger:
     def census(self) -> Future[dict[str, dict[str, int]]]:
         """How many requests of each endpoint wait and run."""
         return self._database.read(register.census)
+
+    def figures(self) -> Future[figures.Figures]:
+        """How everything stands now, in figures."""
+        return self._database.read(lambda connection: figures.figures(connection, self._clock()))
 
     # Who may call
 

@@ -42,6 +42,9 @@ _MANY_MACHINES = (
     "INSERT INTO tallies (endpoint, priority, block, change)"
     " SELECT endpoint, priority, turn >> 8, count(*) FROM requests WHERE status = 'queued'"
     " GROUP BY endpoint, priority, turn >> 8",
+    "CREATE TABLE outcomes (id {sequence} NOT NULL, endpoint TEXT NOT NULL, outcome TEXT NOT NULL,"
+    " number INTEGER NOT NULL, waited {seconds} NOT NULL, ran {seconds} NOT NULL,"
+    " PRIMARY KEY (id))",
     "CREATE TABLE workers (name TEXT NOT NULL, device TEXT NOT NULL, endpoints TEXT NOT NULL,"
     " slots INTEGER NOT NULL, free_bytes BIGINT, total_bytes BIGINT,"
     " started_at {seconds} NOT NULL, until {seconds} NOT NULL, PRIMARY KEY (name))",

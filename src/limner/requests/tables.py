@@ -169,6 +169,18 @@ tallies = sa.Table(
 )
 sa.Index("tallies_sums", tallies.c.endpoint, tallies.c.priority, tallies.c.block, tallies.c.change)
 
+#: What has ended, by kind: rows that add up, written by a trigger (figures.py).
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("id", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("waited", _SECONDS, nullable=False),
+    sa.Column("ran", _SECONDS, nullable=False),
+)
+
 workers = sa.Table(
     "workers",
     metadata,

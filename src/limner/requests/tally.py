@@ -53,6 +53,29 @@ BEGIN
   RETURN NULL;
 END $$"""
 
+#: What is added when a request ends, for figures.py.
+_COUNTED = """
+INSERT INTO outcomes (endpoint, outcome, number, waited, ran) VALUES (NEW.endpoint,
+  CASE WHEN NEW.http_status < 300 THEN 'ok' WHEN NEW.error_type IS NOT NULL THEN NEW.error_type
+    WHEN NEW.http_status < 500 THEN 'user_error' ELSE 'error' END,
+  1, coalesce(NEW.started_at, NEW.finished_at) - NEW.created_at,
+  NEW.finished_at - coalesce(NEW.started_at, NEW.finished_at));"""
+
+_ENDED = "NEW.status = 'done' AND OLD.status <> 'done'"
+
+#: The triggers that count what has ended.
+_COUNTING = {
+    "sqlite": [
+        f"CREATE TRIGGER count_ended AFTER UPDATE ON requests WHEN {_ENDED} BEGIN {_COUNTED} END"
+    ],
+    "postgresql": [
+        "CREATE FUNCTION limner_count() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" {_COUNTED} RETURN NULL; END $$",
+        "CREATE TRIGGER count_ended AFTER UPDATE ON requests FOR EACH ROW"
+        f" WHEN ({_ENDED}) EXECUTE FUNCTION limner_count()",
+    ],
+}
+
 _MOVED = "(OLD.status <> NEW.status OR OLD.turn <> NEW.turn)"
 
 #: Name, event, when, which row, and what it adds.
@@ -67,10 +90,14 @@ _TRIGGERS = (
 def triggers(dialect: str) -> list[str]:
     """The statements that make the triggers, for ``sqlite`` or ``postgresql``."""
     template, before = (_POSTGRESQL, [_FUNCTION]) if dialect == "postgresql" else (_SQLITE, [])
-    return before + [
-        template.format(name=name, event=event, when=when, row=row, change=change, shift=SHIFT)
-        for name, event, when, row, change in _TRIGGERS
-    ]
+    return (
+        before
+        + [
+            template.format(name=name, event=event, when=when, row=row, change=change, shift=SHIFT)
+            for name, event, when, row, change in _TRIGGERS
+        ]
+        + _COUNTING[dialect]
+    )
 
 
 def waiting(connection: sa.Connection, endpoint: str) -> int:

@@ -24,6 +24,7 @@ from limner.server.desk import desk_router
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
+from limner.server.metrics import FreeBytes, metrics_router
 from limner.server.openapi import documents_router
 from limner.server.platform import Platform, platform_router
 from limner.server.playground import mount_playground
@@ -57,6 +58,8 @@ class ServerParts:
     strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
+    #: Free bytes where files lie, for ``/metrics``.
+    free_bytes: FreeBytes = field(default=lambda: None)
     #: The built web page to show at ``/``; None for an API without a page.
     playground: Path | None = None
     #: What is told of this server beside the ledger: engines, workers, retention.
@@ -97,6 +100,7 @@ def create_app(parts: ServerParts) -> FastAPI:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
     app.include_router(desk_router(gate, parts.ledger, parts.files, parts.endpoints, parts.about))
+    app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.free_bytes))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
