@@ -58,6 +58,7 @@ class Machines:
 
     def __init__(self, folder: Path, postgres: Postgres, s3: S3) -> None:
         self.folder = folder
+        self.postgres = postgres
         self.bucket = s3.new_bucket()
         self.url = postgres.new_database()
         self.env = {
@@ -115,12 +116,12 @@ class Machines:
 
 
 @pytest.fixture(scope="module")
-def machines(
-    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, s3: S3
-) -> Iterator[Machines]:
+def machines(tmp_path_factory: pytest.TempPathFactory, s3: S3) -> Iterator[Machines]:
+    postgres = Postgres()  # their own, to be killed
     running = Machines(tmp_path_factory.mktemp("machines"), postgres, s3)
     yield running
     running.stop()
+    postgres.stop()
 
 
 @pytest.mark.parametrize("gateway", [0, 1])
@@ -140,6 +141,26 @@ def test_by_either_gateway_the_client_uploads_draws_hears_and_reads(
         assert (whole.content, part.content) == (b"not really a picture", b"really"[:6])
         assert (part.status_code, whole.headers["content-type"]) == (206, "image/PNG")
         assert httpx2.head(elsewhere).headers["etag"] == whole.headers["etag"]
+
+
+def test_a_database_killed_in_the_middle_costs_no_request(
+    machines: Machines, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    said = {"steps": 30, "pause": 0.1, "journal": str(journal)}
+    client = machines.client(1, SUBMIT, json.dumps(said))
+    assert client.stdout is not None
+    request_id = client.stdout.readline().strip()
+    eventually(lambda: journal.exists() and len(journal.read_text().splitlines()) > 3)
+    machines.postgres.kill()
+    drawn = len(journal.read_text().splitlines())
+    # It goes on drawing without a ledger to tell.
+    eventually(lambda: len(journal.read_text().splitlines()) > drawn or None)
+    machines.postgres.start()
+    answer = json.loads(client.communicate(timeout=60)[0])
+    assert (answer["steps"], machines.get(0, request_id).json()) == (30, answer)
+    assert httpx2.get(answer["image"]["url"]).content == b"not really a picture"
+    assert machines.gateways[0].get("/ready").status_code == 200
 
 
 def test_a_worker_killed_in_the_middle_leaves_exactly_one_outcome(

@@ -22,20 +22,19 @@ from limner.requests import (
     fleet,
     forgetting,
     history,
-    keyring,
     leasing,
     outbox,
     queueing,
     register,
     tally,
 )
+from limner.requests.access import Access
 from limner.requests.bell import Bell, bell_folder
 from limner.requests.clock import Clock, SharedClock
 from limner.requests.connections import is_sqlite
 from limner.requests.database import Database
 from limner.requests.fleet import Presence, Seen
 from limner.requests.history import Sought
-from limner.requests.keyring import Key
 from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
 from limner.requests.notices import NoticeBell
 from limner.requests.outbox import Delivery
@@ -45,7 +44,7 @@ from limner.requests.request import LogLine, Outcome, Request, Submission
 Connection = sa.Connection
 
 
-class Ledger:
+class Ledger(Access):
     """An open ledger. Close it, or use it in a ``with``."""
 
     def __init__(
@@ -282,43 +281,6 @@ class Ledger:
     def figures(self) -> Future[figures.Figures]:
         """How everything stands now, in figures."""
         return self._database.read(lambda connection: figures.figures(connection, self._clock()))
-
-    # Who may call
-
-    def create_key(self, scope: str, concurrency: int | None = None) -> Future[tuple[str, str]]:
-        """A new key as (id, secret); the secret is told this once.
-
-        ``concurrency``: how many of its requests may run at once; None for any number.
-        """
-        return self._database.write(
-            lambda connection: keyring.create_key(connection, scope, concurrency, self._clock())
-        )
-
-    def find_key(self, key_id: str, secret: str) -> Future[Key | None]:
-        """The key, when it exists, is not revoked, and the secret is right."""
-        return self._database.read(lambda connection: keyring.find_key(connection, key_id, secret))
-
-    def list_keys(self) -> Future[list[Key]]:
-        """Every key there was, oldest first."""
-        return self._database.read(keyring.list_keys)
-
-    def revoke_key(self, key_id: str) -> Future[bool]:
-        """Make a key useless; False when there is no such key or it already is."""
-        return self._database.write(
-            lambda connection: keyring.revoke_key(connection, key_id, self._clock())
-        )
-
-    def is_good_key(self, key_id: str) -> Future[bool]:
-        """May tokens that this key made still be used?"""
-        return self._database.read(lambda connection: keyring.is_good_key(connection, key_id))
-
-    def any_keys(self) -> Future[bool]:
-        """Was a key ever made?"""
-        return self._database.read(keyring.any_keys)
-
-    def secret(self, name: str, size: int = 32) -> Future[bytes]:
-        """The server's own secret of that name, made when first asked for."""
-        return self._database.write(lambda connection: keyring.secret(connection, name, size))
 
 
 def _done(request_id: str) -> list[str]:

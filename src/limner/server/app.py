@@ -18,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from limner import __version__
 from limner.endpoints.base import Endpoint
 from limner.files.store import FileStore
+from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.server import problems
 from limner.server.desk import desk_router
@@ -39,6 +40,9 @@ from limner.server.tokens import tokens_router
 from limner.server.visitors import LOCAL_ORIGINS
 from limner.server.watch import Watch
 from limner.server.webhooks import Post, Webhooks
+
+#: Seconds the ledger gets to answer whether it is there.
+READY_WITHIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -172,8 +176,13 @@ def _own_routes(app: FastAPI, parts: ServerParts) -> None:
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """Able to draw: a worker is alive."""
+        """Able to take requests: the ledger answers, and a worker of ours is alive."""
         up = parts.ready()
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                await asyncio.wrap_future(parts.ledger.any_keys())
+        except (TimeoutError, Unreachable):
+            up = False
         return JSONResponse({"status": "ready" if up else "starting"}, 200 if up else 503)
 
     @app.get("/")
