@@ -8,6 +8,7 @@ Knows engines and the ledger; knows no queue order and no process.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import structlog
 
@@ -22,6 +23,9 @@ from limner.worker.engines import Engines
 from limner.worker.pictures import RequestPictures
 
 log = structlog.get_logger(__name__)
+
+#: Seconds to wait for the ledger's answer to a step.
+STEP_PATIENCE = 3.0
 
 
 class Stopped(Exception):
@@ -61,11 +65,12 @@ def draw(
         opened = engines.engine(endpoint.id)
         given = accept(endpoint.input, request.submission.input)
         started = Step(f"Drawn by the {opened.name} engine", 0.0)
-        _tell(request, started, opened.name, ledger, standing)
+        teller = _Teller(request, opened.name, ledger, standing)
+        teller.tell(started)
         steps = opened.engine.draw(given, pictures)
         try:
             while True:
-                _tell(request, next(steps), opened.name, ledger, standing)
+                teller.tell(next(steps))
         except StopIteration as end:
             body = end.value.model_dump(mode="json", exclude_unset=True)
         finally:
@@ -83,21 +88,40 @@ def draw(
     return Outcome(http_status=200, body=body, files=tuple(pictures.published))
 
 
-def _tell(
-    request: Request,
-    step: Step,
-    engine: str,
-    ledger: Ledger,
-    standing: Callable[[], Standing | None],
-) -> None:
-    """Write a step to the ledger and stop if nobody wants the next one."""
-    taken = StepTaken(step.message, step.level, step.progress, engine)
-    try:
-        told = ledger.step(request.id, request.attempt, taken).result()
-    except Unreachable as fault:
-        # A line of the log is lost, not the picture; the heartbeat hears what became of it.
-        log.warning("step_not_written", request_id=request.id, fault=whereabouts(fault))
+class _Teller:
+    """Writes a request's steps to the ledger, and hears whether to go on.
+
+    A ledger that is away costs lines of the log at most: after STEP_PATIENCE the drawing goes on
+    without its answer, and the heartbeat hears what became of the request.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        engine: str,
+        ledger: Ledger,
+        standing: Callable[[], Standing | None],
+    ) -> None:
+        self._request = request
+        self._engine = engine
+        self._ledger = ledger
+        self._standing = standing
+        #: The last step that has not been answered.
+        self._unanswered: Future[Standing] | None = None
+
+    def tell(self, step: Step) -> None:
+        """Write a step down. Raises Stopped if nobody wants the next one."""
+        taken = StepTaken(step.message, step.level, step.progress, self._engine)
+        written = self._ledger.step(self._request.id, self._request.attempt, taken)
         told = Standing.ON
-    for verdict in (told, standing()):
-        if verdict is not Standing.ON:
-            raise Stopped(verdict)
+        if self._unanswered is None or self._unanswered.done():
+            self._unanswered = written
+            try:
+                told = written.result(STEP_PATIENCE)
+            except (TimeoutError, Unreachable) as fault:
+                log.warning(
+                    "step_unanswered", request_id=self._request.id, fault=whereabouts(fault)
+                )
+        for verdict in (told, self._standing()):
+            if verdict is not Standing.ON:
+                raise Stopped(verdict)

@@ -18,6 +18,7 @@ import structlog
 
 from limner.errors import OUR_FAULT, whereabouts
 from limner.files.store import FileStore
+from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
 from limner.requests.request import Outcome, Request
@@ -176,8 +177,8 @@ class Worker:
                 log.info("request_done", request_id=request.id, status=outcome.http_status)
         except Exception as fault:  # noqa: BLE001 - when its lease has ended it is drawn again
             log.error("finish_failed", request_id=request.id, fault=whereabouts(fault))
-            # It may have been kept all the same: its pictures stay until their time has come.
-            kept = True
+            # One that was lost in its commit may have been kept: its pictures stay for their time.
+            kept = isinstance(fault, Unreachable)
         finally:
             if not kept:
                 pictures.discard()
