@@ -8,8 +8,8 @@ Functions of a connection. Knows the queue's order; knows no caller, process or 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,26 +40,9 @@ _RUNNING = COLUMNS.status == sa.literal_column("'running'")
 #: How often a race for the next request is run again before it is left to the next look.
 TRIES = 3
 
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What a worker may take now."""
-
-    endpoints: Sequence[str]
-    conditions: Sequence[sa.ColumnElement[bool]]
-    #: Keys at their limit: nothing of theirs may be taken.
-    full: Collection[str]
-
-    def of(self, endpoint: str, most: int) -> sa.Select[*tuple[Any, ...]]:
-        """The first ``most`` of an endpoint's, in order."""
-        queue = sa.select(COLUMNS.seq).where(WAITING, COLUMNS.endpoint == endpoint)
-        chosen = sa.select(COLUMNS.seq, COLUMNS.priority, COLUMNS.endpoint).where(
-            WAITING, COLUMNS.endpoint == endpoint, *self.conditions
-        )
-        if self.full:
-            window = queue.order_by(*_ORDER).limit(WINDOW)
-            chosen = chosen.where(COLUMNS.seq.in_(window), COLUMNS.key_id.not_in(self.full))
-        return chosen.order_by(*_ORDER).limit(most)
+#: Who claims, and when.
+_BY = sa.bindparam("by", type_=sa.Text)
+_NOW = sa.bindparam("now", type_=sa.Float(53))
 
 
 def claim(
@@ -71,29 +54,21 @@ def claim(
     rules: Rules,
 ) -> list[Request]:
     """Give a worker the next requests, in order, for the length of a lease."""
-    taking: dict[str, Any] = {
-        "status": "running",
-        "attempt": COLUMNS.attempt + 1,
-        "worker": worker,
-        "lease_until": now + rules.lease,
-        "started_at": now,
-        "progress": 0.0,
-        "preview": None,
-    }
-    conditions = [
-        sa.or_(COLUMNS.start_by.is_(None), COLUMNS.start_by > now),
-        _is_for(worker, now),
-    ]
+    said: dict[str, Any] = {"by": worker, "now": now, "until": now + rules.lease}
     claimed: list[sa.Row[Any]] = []
     lost_races = 0
     limited = _any_limits(connection)
     while len(claimed) < limit and lost_races < TRIES:
-        choice = _Choice(endpoints, conditions, _full_keys(connection) if limited else ())
-        planned = _planned(connection, choice, 1 if limited else limit - len(claimed))
+        if limited:
+            said["full"] = _full_keys(connection)
+        most = 1 if limited else limit - len(claimed)
+        planned = _planned(connection, endpoints, said, most)
         taken = [
             row
             for endpoint, number in planned.items()
-            for row in _take(connection, choice.of(endpoint, number), taking)
+            for row in connection.execute(
+                _take(limited), {**said, "endpoint_0": endpoint, "most": number}
+            )
         ]
         claimed += taken
         if not planned or (not limited and len(taken) == planned.total()):
@@ -106,18 +81,22 @@ def claim(
     return [request_from(row) for row in ordered]
 
 
-def _planned(connection: sa.Connection, choice: _Choice, most: int) -> Counter[str]:
+def _planned(
+    connection: sa.Connection, endpoints: Sequence[str], said: dict[str, Any], most: int
+) -> Counter[str]:
     """How many to take of each endpoint: class first, then whose first one came first.
 
     One look at the head of each endpoint's queue, because an order across endpoints would be no
     index's, and sort all that wait.
     """
-    if len(choice.endpoints) == 1:
-        return Counter({choice.endpoints[0]: most})
-    heads = [sa.select(choice.of(each, most).subquery()) for each in choice.endpoints]
+    if len(endpoints) == 1:
+        return Counter({endpoints[0]: most})
     queues: dict[str, list[tuple[int, int]]] = {}
-    for row in connection.execute(sa.union_all(*heads)) if heads else ():
-        queues.setdefault(row.endpoint, []).append((row.priority, row.seq))
+    if endpoints:
+        names = {f"endpoint_{number}": each for number, each in enumerate(endpoints)}
+        heads = _heads(len(endpoints), "full" in said)
+        for row in connection.execute(heads, {**said, **names, "most": most}):
+            queues.setdefault(row.endpoint, []).append((row.priority, row.seq))
     planned: Counter[str] = Counter()
     while queues and planned.total() < most:
         first = min(queues, key=lambda each: queues[each][0])
@@ -128,34 +107,66 @@ def _planned(connection: sa.Connection, choice: _Choice, most: int) -> Counter[s
     return planned
 
 
-def _take(
-    connection: sa.Connection, chosen: sa.Select[*tuple[Any, ...]], values: dict[str, Any]
-) -> Sequence[sa.Row[Any]]:
-    """Claim what was chosen and nobody else is claiming."""
+# Statements are made once, and only bound anew: making one takes SQLAlchemy longer than SQLite
+# takes to run it.
+
+
+@cache
+def _heads(number: int, limited: bool) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    """The first ``most`` of each of so many endpoints."""
+    return sa.union_all(*(sa.select(_first(n, limited).subquery()) for n in range(number)))
+
+
+@cache
+def _take(limited: bool) -> sa.sql.dml.ReturningUpdate[*tuple[Any, ...]]:
+    """Claim the first ``most`` of an endpoint that nobody else is claiming."""
     # A CTE, because PostgreSQL may run IN (SELECT … LIMIT n FOR UPDATE SKIP LOCKED) again and
     # then claim more than n rows. SQLite leaves FOR UPDATE out.
-    pick = chosen.with_for_update(skip_locked=True, of=requests).cte("pick")
-    return connection.execute(
+    pick = _first(0, limited).with_for_update(skip_locked=True, of=requests).cte("pick")
+    return (
         requests.update()
         .where(COLUMNS.seq.in_(sa.select(pick.c.seq)), WAITING)
-        .values(**values)
+        .values(
+            status="running",
+            attempt=COLUMNS.attempt + 1,
+            worker=_BY,
+            lease_until=sa.bindparam("until", type_=sa.Float(53)),
+            started_at=_NOW,
+            progress=0.0,
+            preview=None,
+        )
         .returning(requests)
-    ).all()
+    )
 
 
-def _is_for(worker: str, now: float) -> sa.ColumnElement[bool]:
+def _first(number: int, limited: bool) -> sa.Select[*tuple[Any, ...]]:
+    """The first ``most`` that the worker may take of the endpoint of that number, in order."""
+    here = (WAITING, COLUMNS.endpoint == sa.bindparam(f"endpoint_{number}", type_=sa.Text))
+    chosen = sa.select(COLUMNS.seq, COLUMNS.priority, COLUMNS.endpoint).where(
+        *here,
+        sa.or_(COLUMNS.start_by.is_(None), COLUMNS.start_by > _NOW),
+        _is_for_worker(),
+    )
+    if limited:
+        window = sa.select(COLUMNS.seq).where(*here).order_by(*_ORDER).limit(WINDOW)
+        full = sa.bindparam("full", expanding=True, type_=sa.Text)
+        chosen = chosen.where(COLUMNS.seq.in_(window), COLUMNS.key_id.not_in(full))
+    return chosen.order_by(*_ORDER).limit(sa.bindparam("most", type_=sa.Integer))
+
+
+def _is_for_worker() -> sa.ColumnElement[bool]:
     """Is a request not better left to another worker?"""
     held = sa.select(sa.func.count()).where(_RUNNING, COLUMNS.worker == workers.c.name)
     having = sa.select(sa.literal(1)).where(residents.c.hint == COLUMNS.hint)
     elsewhere = having.where(
         residents.c.worker == workers.c.name,
-        workers.c.until > now,
+        workers.c.until > _NOW,
         workers.c.slots > held.correlate(workers).scalar_subquery(),
     )
     return sa.or_(
         COLUMNS.hint.is_(None),
-        COLUMNS.created_at < now - HINT_PATIENCE,
-        having.where(residents.c.worker == worker).correlate(requests).exists(),
+        COLUMNS.created_at < _NOW - HINT_PATIENCE,
+        having.where(residents.c.worker == _BY).correlate(requests).exists(),
         ~elsewhere.correlate(requests).exists(),
     )
 
