@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from limner.diffusion import sticker as stickers
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.faceid import FaceId, join
-from limner.diffusion.load import load_base, load_clip_vision
+from limner.diffusion.holdings import Holdings
+from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
 from limner.diffusion.machine import Machine
-from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
+from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS
 from tests.diffusion import tiny
 
 #: Networks this small are slower on several threads than on one.
@@ -37,6 +39,57 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(weights: Path) -> Open:
     """A model type on its default base, opened once."""
     return functools.cache(lambda name: open_type(weights, name))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What stickers need besides: their adapters, their ControlNet, their LoRA. Do not change."""
+    root = tmp_path_factory.mktemp("sticker")
+    tiny.build_sticker(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def sticker_home(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of weights with all that stickers need, its licences accepted. Do not change."""
+    folder = tmp_path_factory.mktemp("sticker-home")
+    tiny.build_sticker(folder)
+    (folder / "frankjoshua").mkdir()
+    (folder / "frankjoshua" / "albedobaseXL_v13").symlink_to(weights / tiny.BASES["sdxl"])
+    (folder / "h94/IP-Adapter/models").symlink_to((weights / tiny.CLIP_FOLDER).parent)
+    (folder / "Falconsai").symlink_to(weights / "Falconsai")
+    tiny.write_arcface(folder / "DIAMONIK7777/antelopev2/glintr100.onnx")
+    tiny.write_cutter(folder / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx")
+    for name in ENDPOINT_NEEDS["fal-ai/face-to-sticker"]:
+        if not WEIGHTS[name].commercial:
+            Holdings(folder, commercial=False).accept(name)
+    return folder
+
+
+def linked(home: Path, folder: Path, *, without: str = "") -> Path:
+    """A folder of weights of its own, as ``home`` but for one owner's."""
+    folder.mkdir()
+    for each in home.iterdir():
+        if each.name != without:
+            (folder / each.name).symlink_to(each)
+    return folder
+
+
+def open_sticker(
+    weights: Path, files: Path, *, lora: bool = True, depth: Path | None = None
+) -> stickers.Sticker:
+    """Fresh networks for stickers."""
+    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
+    if lora:
+        stickers.fuse_lora(base, files / tiny.STICKER_LORA)
+    adapters = (
+        read_adapter(files / tiny.INSTANTID_REPO / "ip-adapter.bin"),
+        read_adapter(files / tiny.PLUS_FACE),
+    )
+    control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
+    clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
+    second = None if depth is None else load_controlnet(depth, MACHINE)
+    return stickers.join(MACHINE, base, adapters, clip, control, second)
 
 
 def open_type(weights: Path, name: str) -> FaceId:

@@ -28,6 +28,8 @@ class Hub:
     cut: set[str] = field(default_factory=set[str])
     #: Paths of which other bytes are sent than the ETag promises.
     lie: set[str] = field(default_factory=set[str])
+    #: Path → what is waited for in the middle of its next GET.
+    held: dict[str, threading.Event] = field(default_factory=dict[str, threading.Event])
     #: (method, path, Range, Authorization) of every request.
     seen: list[tuple[str, str, str | None, str | None]] = field(
         default_factory=list[tuple[str, str, str | None, str | None]]
@@ -98,6 +100,11 @@ class Hub:
                     hub.cut.remove(path)
                     rest = rest[: len(rest) // 2]
                     self.close_connection = True
+                if path in hub.held:
+                    middle = len(rest) // 2
+                    self.wfile.write(rest[:middle])
+                    hub.held.pop(path).wait(60)
+                    rest = rest[middle:]
                 self.wfile.write(rest)
                 return None
 

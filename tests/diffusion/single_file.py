@@ -1,10 +1,11 @@
-"""A diffusers folder of Stable Diffusion 1.5 written as one file, in its authors' LDM layout."""
+"""A diffusers folder of Stable Diffusion 1.5 or XL as one file, in its authors' LDM layout."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,26 +26,60 @@ _VAE_ATTENTION = {
 }
 
 
-def write_single_file(folder: Path, file: Path) -> None:
-    """``folder``: unet, vae and text_encoder; two layers a block in the UNet, one in the VAE."""
-    unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
-    vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
-    text = load_file(folder / "text_encoder" / "model.safetensors")
+def write_single_file(folder: Path, file: Path, *, xl: bool = False) -> None:
+    """``folder``: unet, vae and text encoders; two layers a block in the UNet, one in the VAE."""
+
+    def part(name: str, weights: str = "model") -> dict[str, Tensor]:
+        return load_file(folder / name / f"{weights}.safetensors")
+
+    diffusion = "diffusion_pytorch_model"
+    text = "conditioner.embedders.0.transformer" if xl else "cond_stage_model.transformer"
     whole = {
-        **{f"model.diffusion_model.{key}": value for key, value in _unet(unet)},
-        **{f"first_stage_model.{key}": value for key, value in _vae(vae)},
-        **{f"cond_stage_model.transformer.{key}": value for key, value in text.items()},
+        **{f"model.diffusion_model.{k}": v for k, v in _unet(part("unet", diffusion), xl=xl)},
+        **{f"first_stage_model.{k}": v for k, v in _vae(part("vae", diffusion))},
+        **{f"{text}.{k}": v for k, v in part("text_encoder").items()},
     }
+    if xl:
+        second = _open_clip(part("text_encoder_2"))
+        whole.update({f"conditioner.embedders.1.model.{k}": v for k, v in second})
     save_file({key: value.contiguous() for key, value in whole.items()}, file)
 
 
-def _unet_places() -> Iterator[tuple[str, str]]:
+def _open_clip(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """SDXL's second text encoder in OpenCLIP's names: one matrix for query, key and value."""
+    places = {
+        "embeddings.token_embedding.weight": "token_embedding.weight",
+        "embeddings.position_embedding.weight": "positional_embedding",
+        "final_layer_norm": "ln_final",
+        "encoder.layers": "transformer.resblocks",
+        "self_attn.out_proj": "attn.out_proj",
+        "layer_norm": "ln_",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+    }
+    for key, value in weights.items():
+        name = key.removeprefix("text_model.")
+        if key == "text_projection.weight":
+            yield "text_projection", value.T
+        elif ".q_proj." in name:
+            whole = torch.cat([weights[key.replace("q_proj", f"{part}_proj")] for part in "qkv"])
+            layer = name.split(".self_attn.")[0].replace("encoder.layers", "transformer.resblocks")
+            yield f"{layer}.attn.in_proj_{name.rpartition('.')[2]}", whole
+        elif ".k_proj." not in name and ".v_proj." not in name and "position_ids" not in name:
+            for ours, theirs in places.items():
+                name = name.replace(ours, theirs)
+            yield name, value
+
+
+def _unet_places(levels: int) -> Iterator[tuple[str, str]]:
     yield from (
         ("time_embedding.linear_1", "time_embed.0"),
         ("time_embedding.linear_2", "time_embed.2"),
+        ("add_embedding.linear_1", "label_emb.0.0"),
+        ("add_embedding.linear_2", "label_emb.0.2"),
     )
     yield from (("conv_in", "input_blocks.0.0"), ("conv_norm_out", "out.0"), ("conv_out", "out.2"))
-    for level in range(4):
+    for level in range(levels):
         for layer in range(2):
             place = f"input_blocks.{3 * level + layer + 1}"
             yield f"down_blocks.{level}.resnets.{layer}", f"{place}.0"
@@ -54,7 +89,8 @@ def _unet_places() -> Iterator[tuple[str, str]]:
             place = f"output_blocks.{3 * level + layer}"
             yield f"up_blocks.{level}.resnets.{layer}", f"{place}.0"
             yield f"up_blocks.{level}.attentions.{layer}", f"{place}.1"
-        after = 1 if level == 0 else 2
+        # After a block's attention, which the innermost of SD 1.5 has not.
+        after = 1 if level == 0 and levels == 4 else 2
         yield f"up_blocks.{level}.upsamplers.0", f"output_blocks.{3 * level + 2}.{after}"
     yield from (
         ("mid_block.attentions.0", "middle_block.1"),
@@ -63,8 +99,8 @@ def _unet_places() -> Iterator[tuple[str, str]]:
     yield "mid_block.resnets.1", "middle_block.2"
 
 
-def _unet(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    places = dict(_unet_places())
+def _unet(weights: dict[str, Tensor], *, xl: bool) -> Iterator[tuple[str, Tensor]]:
+    places = dict(_unet_places(3 if xl else 4))
     for key, value in weights.items():
         ours = next(place for place in places if key.startswith(f"{place}."))
         inside, _, end = key[len(ours) + 1 :].rpartition(".")

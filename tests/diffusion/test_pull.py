@@ -14,7 +14,15 @@ import pytest
 
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.pull import Wanted, room_for
-from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS, File, Weight
+from limner.diffusion.weights import (
+    DEPTH,
+    ENDPOINT_NEEDS,
+    MODEL_TYPES,
+    SAFETY,
+    WEIGHTS,
+    File,
+    Weight,
+)
 from limner.errors import NetworkMissing
 from tests.diffusion import tiny
 from tests.diffusion.hub import Hub
@@ -80,7 +88,7 @@ def test_a_model_type_is_pulled_once_and_shown_as_here(operator: Operator) -> No
 
     shown = operator.runs("models", HF_HUB_OFFLINE="1").stdout
     here = {line.split()[0] for line in shown.splitlines() if line.rstrip().endswith("yes")}
-    assert here == set(MODEL_TYPES["1_5-v1"].needs)
+    assert here == {*MODEL_TYPES["1_5-v1"].needs, SAFETY}
 
     before = len(operator.hub.gets(""))
     assert operator.runs("pull", asked).returncode == 0, "accepted once, accepted for good"
@@ -173,4 +181,4 @@ def test_every_weight_says_its_terms_and_where_it_is_from() -> None:
 
     assert all(whole(weight) for weight in WEIGHTS.values())
     needs = [*ENDPOINT_NEEDS.values(), *(kind.needs for kind in MODEL_TYPES.values())]
-    assert {need for each in needs for need in each} == set(WEIGHTS)
+    assert {need for each in (*needs, DEPTH, (SAFETY,)) for need in each} == set(WEIGHTS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,18 @@ from diffusers.pipelines.controlnet.pipeline_controlnet_sd_xl import (
     StableDiffusionXLControlNetPipeline,
 )
 from PIL import Image
+from safetensors.torch import save_file
 
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
-from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
+from limner.diffusion.load import load_base, load_clip_vision
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
 from limner.diffusion.sticker import Sticker, StickerWish, denoise, fuse_lora, join, no_face
 from limner.errors import NetworkUnfit
 from limner.stages.face import Face
 from tests.diffusion import tiny
-from tests.diffusion.conftest import MACHINE
+from tests.diffusion.conftest import MACHINE, open_sticker
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -49,34 +49,13 @@ WISH = StickerWish(
     ip_adapter_noise=0.5,
 )
 
-Opened = Callable[[], Sticker]
 
-
-@pytest.fixture(scope="session")
-def files(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sticker's own files, the rest beside them."""
-    root = tmp_path_factory.mktemp("sticker")
-    tiny.build_sticker(root)
-    return root
-
-
-def opened(weights: Path, files: Path, *, lora: bool = True) -> Sticker:
-    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
-    if lora:
-        fuse_lora(base, files / tiny.STICKER_LORA)
-    adapters = (
-        read_adapter(files / tiny.INSTANTID_REPO / "ip-adapter.bin"),
-        read_adapter(files / tiny.PLUS_FACE),
-    )
-    control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
-    return join(
-        MACHINE, base, adapters, load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE), control
-    )
+DEPTH = np.dstack([np.indices((96, 64))[0] * 2] * 3).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def sticker(weights: Path, files: Path) -> Sticker:
-    return opened(weights, files)
+    return open_sticker(weights, files)
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +73,19 @@ def latents(sticker: Sticker, **changes: Any) -> torch.Tensor:
             return end.value
 
 
-def stock_latents(weights: Path, files: Path, sticker: Sticker) -> torch.Tensor:
-    """pipelines.md B.6: native adapters, a hook that gives the ControlNet the face's tokens."""
+def stock_latents(
+    weights: Path, files: Path, sticker: Sticker, depth: Path | None = None
+) -> torch.Tensor:
+    """pipelines.md B.6: native adapters, a hook that gives the ControlNet the face's tokens.
+
+    With ``depth``, the second of two ControlNets: it reads the text (B.4) and sees DEPTH.
+    """
     control: Any = ControlNetModel.from_pretrained(files / tiny.INSTANTID_REPO / "ControlNetModel")
+    nets: Any = control
+    if depth is not None:
+        nets = [control, ControlNetModel.from_pretrained(depth)]
     pipe: Any = StableDiffusionXLControlNetPipeline.from_pretrained(
-        weights / tiny.BASES["sdxl"], controlnet=control, add_watermarker=False
+        weights / tiny.BASES["sdxl"], controlnet=nets, add_watermarker=False
     )
     pipe.load_lora_weights(
         str((files / tiny.STICKER_LORA).parent), weight_name="StickersRedmond.safetensors"
@@ -132,11 +119,18 @@ def stock_latents(weights: Path, files: Path, sticker: Sticker) -> torch.Tensor:
         return kept
 
     pipe.set_ip_adapter_scale([0.7, 0.6])
+    hints: Any = Image.fromarray(WISH.points)
+    scale: Any = 0.7
+    ends: Any = 1.0
+    if depth is not None:
+        hints, scale = [hints, Image.fromarray(DEPTH)], [0.7, 0.2]
+        ends = [1.0, steps_until(0.7, WISH.steps) / WISH.steps]
     return pipe(
         prompt="Sticker, a woman, cel shaded, svg, vector art, sharp",
         negative_prompt="nsfw, hat",
-        image=Image.fromarray(WISH.points),
-        controlnet_conditioning_scale=0.7,
+        image=hints,
+        controlnet_conditioning_scale=scale,
+        control_guidance_end=ends,
         ip_adapter_image_embeds=[face, seen],
         guidance_scale=WISH.guidance,
         num_inference_steps=WISH.steps,
@@ -155,6 +149,23 @@ def test_a_guided_sticker_equals_the_stock_pipeline(
     monkeypatch.setattr("limner.diffusion.sticker.NEGATIVE", "nsfw{negative_prompt}")
     expected = stock_latents(weights, files, sticker)
     torch.testing.assert_close(latents(sticker), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_with_depth_it_equals_the_stock_pipeline_with_two_controlnets(
+    weights: Path, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 5 steps depth has 3: 70 % of the training's time (test_sampling)."""
+    monkeypatch.setattr("limner.diffusion.sticker.NEGATIVE", "nsfw{negative_prompt}")
+    tiny.write_controlnet(tmp_path / "depth")
+    with_depth = open_sticker(weights, files, depth=tmp_path / "depth")
+    expected = stock_latents(weights, files, with_depth, tmp_path / "depth")
+    own = latents(with_depth, depth=DEPTH)
+    torch.testing.assert_close(own, expected, atol=1e-4, rtol=1e-4)
+    assert (own - latents(with_depth)).abs().max() > 1e-3, "depth changes nothing"
+
+
+def test_a_depth_that_nothing_reads_is_nothing(sticker: Sticker, usual: torch.Tensor) -> None:
+    assert torch.equal(latents(sticker, steps=3, depth=DEPTH), usual)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +195,49 @@ def test_every_input_changes_the_sticker(
 
 
 def test_the_lora_changes_the_sticker(weights: Path, files: Path, sticker: Sticker) -> None:
-    without = opened(weights, files, lora=False)
+    without = open_sticker(weights, files, lora=False)
     assert (latents(without, steps=2) - latents(sticker, steps=2)).abs().max() > 1e-3
+
+
+def test_a_lora_of_which_nothing_fits_is_refused(weights: Path, tmp_path: Path) -> None:
+    """diffusers only logs it, and draws without (A.8)."""
+    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
+    down, up = torch.ones(4, 64), torch.ones(64, 4)
+    name = "transformer.single_transformer_blocks.0.attn.to_q"
+    file = tmp_path / "flux.safetensors"
+    save_file({f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}, file)
+    with pytest.raises(NetworkUnfit, match="no LoRA for this base"):
+        fuse_lora(base, file)
+
+
+def test_without_peft_there_is_no_sticker_rather_than_one_without_its_lora(
+    weights: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusers.loaders.lora_base.USE_PEFT_BACKEND", False)
+    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
+    with pytest.raises(NetworkUnfit, match="PEFT"):
+        fuse_lora(base, files / tiny.STICKER_LORA)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_guidance_of_one_or_less_takes_the_positive_alone(
+    sticker: Sticker, guidance: float
+) -> None:
+    """With [nothing, face] diffusers would draw two faces at once and say no word (A.8)."""
+    alone = latents(sticker, steps=1, guidance=1.0)
+    away = {"negative_prompt": "beard", "ip_adapter_noise": 0.0}
+    assert torch.equal(latents(sticker, steps=1, guidance=guidance, **away), alone)
+
+
+def test_a_strength_of_zero_is_without_the_network_and_not_with_a_stale_one(
+    sticker: Sticker,
+) -> None:
+    """Neither the ControlNet nor the adapter is asked, and no face is left from before."""
+    one, other = (
+        latents(sticker, steps=1, instant_id_strength=0.0, face=face, guidance=1.0)
+        for face in FACES
+    )
+    assert torch.equal(one, other)
 
 
 def test_no_sticker_leaves_anything_for_the_next(sticker: Sticker) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limner.diffusion.holdings import Holdings
-from limner.diffusion.weights import ENDPOINT_NEEDS, WEIGHTS
+from limner.diffusion.sticker import StickerWish
 from limner.endpoints.base import Step, Workshop
 from limner.endpoints.face_to_sticker.diffusion import DiffusionSticker, open_engine
 from limner.endpoints.face_to_sticker.schema import (
@@ -23,31 +22,14 @@ from limner.endpoints.face_to_sticker.schema import (
 from limner.errors import BrokenPicture, FaceNotFound, FeatureNotSupported
 from limner.stages.cutout import Cutter, cut
 from limner.worker.engines import choose
-from tests.diffusion import tiny
 from tests.endpoints.conftest import ASTRONAUT, Album
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")
-def home(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with everything stickers need, their licences accepted."""
-    folder = tmp_path_factory.mktemp("sticker-home")
-    tiny.build_sticker(folder)
-    (folder / "frankjoshua").mkdir()
-    (folder / "frankjoshua" / "albedobaseXL_v13").symlink_to(weights / tiny.BASES["sdxl"])
-    (folder / "h94/IP-Adapter/models").symlink_to((weights / tiny.CLIP_FOLDER).parent)
-    tiny.write_arcface(folder / "DIAMONIK7777/antelopev2/glintr100.onnx")
-    tiny.write_cutter(folder / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx")
-    for name in ENDPOINT_NEEDS[FACE_TO_STICKER.id]:
-        if not WEIGHTS[name].commercial:
-            Holdings(folder, commercial=False).accept(name)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def engine(home: Path, networks: Path) -> DiffusionSticker:
-    return open_engine(Workshop(networks, may_fetch=False, threads=1, weights=home))
+def engine(sticker_home: Path, networks: Path) -> DiffusionSticker:
+    return open_engine(Workshop(networks, may_fetch=False, threads=1, weights=sticker_home))
 
 
 @dataclasses.dataclass
@@ -110,6 +92,9 @@ def test_a_sticker_comes_with_and_without_its_background(
         {"instant_id_strength": 0.1},
         {"ip_adapter_weight": 1.0},
         {"guidance_scale": 9.0},
+        {"ip_adapter_noise": 0.0, "ip_adapter_weight": 1.0},
+        {"negative_prompt": "beard"},
+        {"num_inference_steps": 3},
     ],
 )
 def test_what_is_asked_for_is_seen(
@@ -118,10 +103,75 @@ def test_what_is_asked_for_is_seen(
     assert drawn_by(engine, **change).files[0] != usual.files[0]
 
 
-def test_upscaled_is_exactly_twice_the_size(engine: DiffusionSticker) -> None:
-    drawn = drawn_by(engine, upscale=True)
-    assert drawn.picture(0).shape == (192, 128, 3)
-    assert drawn.picture(1).shape == (192, 128, 4)
+def test_a_sticker_has_the_size_that_was_asked_for_in_eights(engine: DiffusionSticker) -> None:
+    """diffusers' ControlNet pipeline rounds down and says no word (A.8)."""
+    drawn = drawn_by(engine, image_size={"width": 70, "height": 124}, num_inference_steps=1)
+    assert drawn.picture(0).shape == (128, 72, 3)
+    assert drawn.picture(1).shape == (128, 72, 4)
+    assert (drawn.output.sticker_image.width, drawn.output.sticker_image.height) == (72, 128)
+    told = [step.message for step in drawn.steps if step.level == "WARN"]
+    assert any("70×124 is drawn as 72×128" in line for line in told)
+
+
+def test_seed_0_is_a_seed_and_none_is_answered_with_the_one_that_was_drawn(
+    engine: DiffusionSticker,
+) -> None:
+    zero, again = (drawn_by(engine, seed=0, num_inference_steps=1) for _ in range(2))
+    assert zero.output.seed == 0
+    assert zero.files == again.files
+    any_seed = drawn_by(engine, seed=None, num_inference_steps=1)
+    assert any_seed.files != zero.files
+    replayed = drawn_by(engine, seed=any_seed.output.seed, num_inference_steps=1)
+    assert replayed.files == any_seed.files
+
+
+def test_instantid_is_given_the_embedding_as_it_was_measured(
+    engine: DiffusionSticker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raw, where FaceID wants length 1: pipelines.md finding 5."""
+    wishes: list[StickerWish] = []
+
+    def denoised(_: object, wish: StickerWish) -> None:
+        wishes.append(wish)
+        raise BrokenPicture("enough")
+
+    monkeypatch.setattr("limner.endpoints.face_to_sticker.diffusion.draw", denoised)
+    with pytest.raises(BrokenPicture, match="enough"):
+        drawn_by(engine)
+    assert wishes[0].face.shape == (512,)
+    assert abs(float(np.linalg.norm(wishes[0].face)) - 1) > 0.1
+
+
+def test_upscaled_is_twice_the_size_and_its_steps_are_really_taken(
+    engine: DiffusionSticker, usual: Drawn
+) -> None:
+    one, two = (drawn_by(engine, upscale=True, upscale_steps=steps) for steps in (1, 2))
+    assert one.picture(0).shape == (192, 128, 3)
+    assert one.picture(1).shape == (192, 128, 4)
+    assert (one.output.sticker_image.width, one.output.sticker_image.height) == (128, 192)
+    assert "Detail 1 of 1" in [step.message for step in one.steps]
+    assert "Detail 2 of 2" in [step.message for step in two.steps]
+    assert one.files[0] != two.files[0]
+    assert drawn_by(engine, upscale=True, upscale_steps=1).files == one.files
+    # The steps draw anew what Real-ESRGAN alone would have enlarged.
+    large = engine._instruments.drawing_upscaler(usual.picture(0))  # pyright: ignore[reportPrivateUsage]
+    assert large.shape == one.picture(0).shape
+    assert not np.array_equal(large, one.picture(0))
+
+
+def test_without_upscale_its_steps_are_nothing(engine: DiffusionSticker, usual: Drawn) -> None:
+    assert drawn_by(engine, upscale=False, upscale_steps=50).files == usual.files
+
+
+def test_a_finish_and_exports_are_made_as_on_the_sketch_engine(
+    engine: DiffusionSticker, usual: Drawn
+) -> None:
+    drawn = drawn_by(engine, outline_width=6, outline_color="#ff0000", exports=["line", "print"])
+    assert drawn.files[0] == usual.files[0]
+    assert (drawn.picture(1) == (255, 0, 0, 255)).all(axis=-1).any()
+    assert [each.platform for each in drawn.output.exports or []] == ["line", "print"]
+    assert drawn.files[3].startswith(b"%PDF-")
+    assert "exports" not in usual.output.model_dump(exclude_unset=True)
 
 
 def test_a_photo_without_a_face_is_the_same_error_as_everywhere(engine: DiffusionSticker) -> None:
@@ -131,9 +181,10 @@ def test_a_photo_without_a_face_is_the_same_error_as_everywhere(engine: Diffusio
 
 
 def test_auto_takes_diffusion_only_with_all_its_weights(
-    home: Path, networks: Path, tmp_path: Path
+    sticker_home: Path, networks: Path, tmp_path: Path
 ) -> None:
-    assert choose(FACE_TO_STICKER, "auto", Workshop(networks, weights=home)).name == "diffusion"
+    workshop = Workshop(networks, weights=sticker_home)
+    assert choose(FACE_TO_STICKER, "auto", workshop).name == "diffusion"
     without = choose(FACE_TO_STICKER, "auto", Workshop(networks, weights=tmp_path))
     assert without.name == "sketch"
     assert "`limner pull instantid`" in without.why
@@ -155,7 +206,7 @@ def test_an_edge_keeps_the_stickers_colour_and_not_its_backgrounds() -> None:
     assert not cutout[alpha == 0].any()
 
 
-def test_a_picture_of_which_nothing_stands_out_is_an_error(home: Path) -> None:
-    cutter = Cutter(home / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx", 1)
+def test_a_picture_of_which_nothing_stands_out_is_an_error(sticker_home: Path) -> None:
+    cutter = Cutter(sticker_home / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx", 1)
     with pytest.raises(BrokenPicture):
         cutter(np.full((64, 64, 3), 90, np.uint8))

@@ -24,11 +24,16 @@ from onnx import helper, numpy_helper
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
+    BeitConfig,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
+    ViTConfig,
+    ViTForImageClassification,
+    ZoeDepthConfig,
+    ZoeDepthForDepthEstimation,
 )
 
 #: Widths. SDXL's two text encoders differ, as they do there.
@@ -52,6 +57,8 @@ FACEID_REPO = "h94/IP-Adapter-FaceID"
 CLIP_FOLDER = "h94/IP-Adapter/models/image_encoder"
 ARCFACE = "public-data/insightface/models/buffalo_l/w600k_r50.onnx"
 
+NSFW_REPO = "Falconsai/nsfw_image_detection"
+
 #: File of the FaceID repository → (family, has a perceiver).
 ADAPTERS = {
     "ip-adapter-faceid_sd15.bin": ("sd15", False),
@@ -72,6 +79,7 @@ def build(root: Path) -> Path:
     for name, (family, plus) in ADAPTERS.items():
         write_adapter(root / FACEID_REPO / name, family, plus=plus)
     write_arcface(root / ARCFACE)
+    write_nsfw(root / NSFW_REPO)
     return root
 
 
@@ -209,6 +217,70 @@ def write_clip_vision(folder: Path) -> None:
     CLIPVisionModelWithProjection(config).save_pretrained(folder)
 
 
+def write_nsfw(folder: Path, flags: float = -1.0) -> None:
+    """Falconsai's ViT, leaning to "nsfw" by ``flags``: above 0 to it, below 0 away from it."""
+    config = ViTConfig(
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=224,
+        patch_size=56,
+        id2label={0: "normal", 1: "nsfw"},
+        label2id={"normal": 0, "nsfw": 1},
+    )
+    model: Any = ViTForImageClassification(config)
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([0.0, flags]))
+    model.save_pretrained(folder)
+
+
+ZOE_REPO = "Intel/zoedepth-nyu"
+DEPTH_REPO = "diffusers/controlnet-zoe-depth-sdxl-1.0"
+
+
+def build_depth(root: Path) -> None:
+    """What a sticker may be kept to a photo's depth with."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        beit: Any = BeitConfig
+        backbone = beit(
+            image_size=64,
+            patch_size=16,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            use_relative_position_bias=True,
+            reshape_hidden_states=False,
+            out_features=[f"stage{number}" for number in range(1, 5)],
+        )
+        config = ZoeDepthConfig(
+            backbone_config=backbone,
+            neck_hidden_sizes=[8, 8, 16, 16],
+            fusion_hidden_size=16,
+            bottleneck_features=16,
+            num_relative_features=8,
+            bin_configurations=[{"n_bins": 16, "min_depth": 0.001, "max_depth": 10.0}],
+            bin_embedding_dim=16,
+            num_attractors=[4, 4, 2, 1],
+            initializer_range=0.2,
+        )
+        ZoeDepthForDepthEstimation(config).save_pretrained(root / ZOE_REPO)
+        write_controlnet(root / DEPTH_REPO)
+
+
+def write_controlnet(folder: Path) -> None:
+    """Of SDXL's kind; what is zero as it is made would prove nothing."""
+    control: Any = ControlNetModel.from_unet(
+        unet("sdxl"), conditioning_embedding_out_channels=(16, 32, 96, 256)
+    )
+    for name, parameter in control.named_parameters():
+        if "controlnet_" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    control.save_pretrained(folder)
+
+
 def write_adapter(path: Path, family: str, *, plus: bool) -> None:
     """A FaceID adapter as tencent-ailab saved them: two dictionaries, pickled, fp16."""
     parts = {
@@ -293,14 +365,7 @@ def build_sticker(root: Path) -> None:
     flat = {f"{part}.{key}": value for part, all in plus.items() for key, value in all.items()}
     (root / PLUS_FACE).parent.mkdir(parents=True, exist_ok=True)
     save_file(flat, root / PLUS_FACE)
-    control: Any = ControlNetModel.from_unet(
-        model, conditioning_embedding_out_channels=(16, 32, 96, 256)
-    )
-    for name, parameter in control.named_parameters():
-        # Zero as they are made, they would prove nothing.
-        if "controlnet_" in name:
-            torch.nn.init.normal_(parameter, std=0.05)
-    control.save_pretrained(root / INSTANTID_REPO / "ControlNetModel")
+    write_controlnet(root / INSTANTID_REPO / "ControlNetModel")
     write_sticker_lora(root / STICKER_LORA)
 
 

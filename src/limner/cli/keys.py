@@ -5,7 +5,12 @@ from __future__ import annotations
 import typer
 
 from limner.cli.house import open_ledger
+from limner.cli.shell import complain
+from limner.errors import Misconfigured
 from limner.settings import Settings
+from limner.suggest import refusal
+
+SCOPES = ("api", "admin")
 
 
 def create(scope: str, concurrency: int | None) -> None:
@@ -13,8 +18,8 @@ def create(scope: str, concurrency: int | None) -> None:
 
     ``concurrency``: how many of its requests may run at once; None for any number.
     """
-    if scope not in ("api", "admin"):
-        raise typer.BadParameter(f"The scope is api or admin, not {scope}")
+    if scope not in SCOPES:
+        raise Misconfigured(refusal("scope", scope, SCOPES))
     with open_ledger(Settings()) as ledger:
         key_id, secret = ledger.create_key(scope, concurrency).result()
     typer.echo(f"{key_id}:{secret}")
@@ -34,5 +39,5 @@ def revoke(key_id: str) -> None:
     """Revoke a key; exits with 1 when there is no such key."""
     with open_ledger(Settings()) as ledger:
         if not ledger.revoke_key(key_id).result():
-            typer.echo(f"There is no key {key_id}", err=True)
+            complain(f"There is no key {key_id}, or it has ended; `limner keys list` shows them")
             raise typer.Exit(1)

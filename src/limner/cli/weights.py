@@ -14,7 +14,7 @@ from limner.cli.house import weights_folder
 from limner.diffusion import pull as hub
 from limner.diffusion.base_models import base_kind, parse_base
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.weights import ENDPOINT_NEEDS, GB, MODEL_TYPES, WEIGHTS, Weight
+from limner.diffusion.weights import ENDPOINT_NEEDS, GB, MODEL_TYPES, SAFETY, WEIGHTS, Weight
 from limner.errors import LimnerError, NetworkMissing
 from limner.settings import Settings
 
@@ -32,14 +32,14 @@ def members(name: str) -> tuple[str, ...] | None:
     if name in WEIGHTS:
         return (name,)
     if name in ENDPOINT_NEEDS and name != FACE_ID:
-        return ENDPOINT_NEEDS[name]
+        return (*ENDPOINT_NEEDS[name], SAFETY)
     endpoint, _, kind = name.partition(":")
     if endpoint != FACE_ID or (kind and kind not in MODEL_TYPES):
         return None
     kinds = [MODEL_TYPES[kind]] if kind else MODEL_TYPES.values()
     names = dict.fromkeys(need for each in kinds for need in each.needs)
     # Of all types those that can be pulled: what nobody publishes is the operator's to bring.
-    return tuple(need for need in names if kind or WEIGHTS[need].repo)
+    return (*(need for need in names if kind or WEIGHTS[need].repo), SAFETY)
 
 
 def pull(names: Sequence[str], *, accept: bool) -> None:

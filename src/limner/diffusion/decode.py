@@ -1,4 +1,4 @@
-"""From latents to pixels, and seeing when they are none.
+"""Between latents and pixels, and seeing when they are none.
 
 Knows diffusers' VAE; knows no request.
 """
@@ -8,6 +8,7 @@ Knows diffusers' VAE; knows no request.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,18 +22,42 @@ Pixels = npt.NDArray[np.uint8]
 
 
 @torch.inference_mode()
-def decode(vae: Any, latent: Tensor) -> Pixels:
+def decode(vae: Any, latent: Tensor, *, may_be_black: bool = False) -> Pixels:
     """Latents [1, 4, h, w] → red, green, blue [8h, 8w, 3].
 
     A VAE whose half-precision numbers break is asked once more in fp32. Raises BrokenPicture if
-    that is no picture either.
+    that is no picture either; ``may_be_black``: nothing but black is one.
     """
-    for dtype in dict.fromkeys((vae.dtype, torch.float32)):
-        # A copy, so that the shared VAE stays as it is for whoever decodes at the same time.
-        fitting = vae if vae.dtype == dtype else copy.deepcopy(vae).to(dtype)
-        given = latent.to(fitting.device, dtype) / fitting.config.scaling_factor
+    for fitting in _ever_finer(vae):
+        given = latent.to(fitting.device, fitting.dtype) / fitting.config.scaling_factor
         decoded = fitting.decode(given, return_dict=False)[0].float()
-        if bool(torch.isfinite(decoded).all()) and bool((decoded > -1).any()):
+        seen = may_be_black or bool((decoded > -1).any())
+        if bool(torch.isfinite(decoded).all()) and seen:
             scaled = (decoded[0].clamp(-1, 1) + 1) * 127.5
             return scaled.round().byte().permute(1, 2, 0).cpu().numpy()
     raise BrokenPicture("The VAE's numbers are no picture: not finite, or nothing but black.")
+
+
+@torch.inference_mode()
+def encode(vae: Any, rgb: Pixels) -> Tensor:
+    """Red, green, blue [8h, 8w, 3] → fp32 latents [1, 4, h, w] on the CPU, the likeliest ones.
+
+    Asked once more in fp32 as :func:`decode` is. Raises BrokenPicture.
+    """
+    pixels = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None]
+    for fitting in _ever_finer(vae):
+        given = (pixels.float() / 127.5 - 1).to(fitting.device, fitting.dtype)
+        latent = fitting.encode(given, return_dict=False)[0].mode().float().cpu()
+        if bool(torch.isfinite(latent).all()):
+            return latent * fitting.config.scaling_factor
+    raise BrokenPicture("The VAE's numbers for a picture are not finite.")
+
+
+def _ever_finer(vae: Any) -> Iterator[Any]:
+    """The VAE as it is, then in fp32.
+
+    A copy, so that the shared VAE stays as it is for whoever decodes at the same time.
+    """
+    yield vae
+    if vae.dtype != torch.float32:
+        yield copy.deepcopy(vae).to(torch.float32)

@@ -21,7 +21,7 @@ from limner.diffusion.decode import Pixels, decode
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
-from limner.diffusion.sampling import Condition, Task, constant, sample
+from limner.diffusion.sampling import Condition, Progress, Task, constant, sample
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
 from limner.diffusion.weights import ModelType
@@ -75,8 +75,8 @@ def join(
     return FaceId(kind, machine, base, projection.to(machine.device, machine.dtype), clip)
 
 
-def draw(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Pixels]]:
-    """Yield how much is done, 0…1; return a picture [height, width, 3] for each seed.
+def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
+    """Yield after each step; return a picture [height, width, 3] for each seed.
 
     Raises BrokenPicture where numbers stop being a picture.
     """
@@ -84,8 +84,8 @@ def draw(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Pixels]]:
     return [decode(faceid.base.vae, latent) for latent in latents]
 
 
-def denoise(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Tensor]]:
-    """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8] for each seed."""
+def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor]]:
+    """Yield after each step; return fp32 latents [1, 4, h/8, w/8] for each seed."""
     # 1 What is said, and whose face: the same for every seed
     guided = wish.guidance > 1
     prompts = [wish.prompt, wish.negative_prompt][: 1 + guided]
@@ -96,12 +96,7 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Tensor]]:
     # 2 From noise to latents
     task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
     at_once = faceid.machine.samples_at_once(xl=faceid.kind.xl)
-    steps = sample(faceid.base.unet, ddim, task, wish.seeds, at_once)
-    while True:
-        try:
-            yield (next(steps) + 1) / wish.steps
-        except StopIteration as end:
-            return end.value
+    return (yield from sample(faceid.base.unet, ddim, task, wish.seeds, at_once))
 
 
 @torch.inference_mode()

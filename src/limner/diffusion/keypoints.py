@@ -37,12 +37,29 @@ def on_canvas(face: Face, size: tuple[int, int]) -> Points:
 
     The head keeps its tilt; nothing of it is cut off, wherever it was in the photo.
     """
+    scale, shift = _place(face, size)
+    return (face.landmarks * scale + shift).astype(np.float64)
+
+
+def depth_on_canvas(near: Pixels, face: Face, size: tuple[int, int]) -> Pixels:
+    """The photo's nearness [h, w] moved as its face is, as a picture [height, width, 3].
+
+    Beyond the photo everything is far.
+    """
+    scale, shift = _place(face, size)
+    # Pixels' middles lie half a pixel in.
+    matrix = np.hstack([np.eye(2) * scale, (shift + (scale - 1) / 2)[:, None]])
+    moved = cv2.warpAffine(near, matrix, size, flags=cv2.INTER_LINEAR, borderValue=(0,))
+    return np.dstack([moved] * 3).astype(np.uint8)
+
+
+def _place(face: Face, size: tuple[int, int]) -> tuple[float, Points]:
+    """The scale and then the shift [2] that lay a photo's face on the canvas."""
     width, height = size
     x, y, face_width, face_height = face.box
     scale = FACE_SHARE * min(size) / max(face_width, face_height)
     middle = np.array([x + face_width / 2, y + face_height / 2])
-    placed = (face.landmarks - middle) * scale + np.array([width / 2, height * FACE_MIDDLE])
-    return placed.astype(np.float64)
+    return scale, np.array([width / 2, height * FACE_MIDDLE]) - middle * scale
 
 
 def draw_keypoints(points: Points, size: tuple[int, int]) -> Pixels:

@@ -1,7 +1,7 @@
 """Networks from local files, each by its own class: no pipeline, no remote code, no pickle.
 
-A base is a diffusers folder or one single-file checkpoint (the LDM layout), which also needs a
-folder of the same family to tell it its configuration and tokenizers. Nothing is ever downloaded.
+A base is a diffusers folder or one single-file checkpoint (the LDM layout), whose configuration and
+tokenizers are its family's (``outline``). Nothing is ever downloaded.
 
 Knows diffusers' and transformers' loaders; knows no request and no repository's name.
 """
@@ -32,10 +32,14 @@ from transformers import (
     CLIPTextModelWithProjection,
     CLIPTokenizer,
     CLIPVisionModelWithProjection,
+    ViTForImageClassification,
+    ZoeDepthForDepthEstimation,
 )
 
 from limner.diffusion.clip_image import ClipVision
+from limner.diffusion.depth import DepthEye
 from limner.diffusion.machine import Machine
+from limner.diffusion.outline import write_outline
 from limner.diffusion.text import TextEncoder
 from limner.errors import NetworkUnfit
 
@@ -74,19 +78,21 @@ def load_base(folder: Path, machine: Machine, *, xl: bool, vae: Path | None = No
         return Base(unet, decoder, tuple(encoders))
 
 
-def load_single_file(file: Path, like: Path, machine: Machine, *, xl: bool) -> Base:
-    """The base in a single-file checkpoint, configured as the diffusers folder ``like``.
+def load_single_file(file: Path, machine: Machine, *, xl: bool, like: Path | None = None) -> Base:
+    """The base in a single-file checkpoint, configured as Stable Diffusion 1.5 or XL is.
 
-    Raises NetworkUnfit if the file does not hold what that configuration needs.
+    ``like``: a diffusers folder whose configurations and tokenizers are taken instead. Raises
+    NetworkUnfit if the file does not hold what that configuration needs.
     """
     kind: Any = StableDiffusionXLPipeline if xl else StableDiffusionPipeline
     with _unfit(file), tempfile.TemporaryDirectory() as folder:
         # diffusers goes by the name, and would unpickle a file that is called otherwise.
         named = Path(folder) / "model.safetensors"
         named.symlink_to(file.resolve())
+        outline = like or write_outline(Path(folder) / "outline", xl=xl)
         whole = kind.from_single_file(
             str(named),
-            config=str(like),
+            config=str(outline),
             local_files_only=True,
             torch_dtype=machine.dtype,
             **({} if xl else {"safety_checker": None, "requires_safety_checker": False}),
@@ -111,6 +117,18 @@ def load_clip_vision(folder: Path, machine: Machine) -> ClipVision:
     """The CLIP image encoder in a folder, alone or within a whole CLIPModel."""
     with _unfit(folder):
         return ClipVision(_transformers(CLIPVisionModelWithProjection, folder, machine))
+
+
+def load_depth(folder: Path, machine: Machine) -> DepthEye:
+    """The ZoeDepth network in a folder."""
+    with _unfit(folder):
+        return DepthEye(_transformers(ZoeDepthForDepthEstimation, folder, machine))
+
+
+def load_nsfw(folder: Path, machine: Machine) -> Any:
+    """The ViT in a folder that tells whether a picture is safe for work."""
+    with _unfit(folder):
+        return _transformers(ViTForImageClassification, folder, machine)
 
 
 def _for_vae(machine: Machine) -> Machine:

@@ -6,17 +6,18 @@ Knows the hub and files; knows no network's inside.
 """
 
 # The hub client's own annotations are partial.
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
 from __future__ import annotations
 
 import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import (
@@ -28,6 +29,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from tqdm import tqdm
 
 from limner.diffusion.base_models import BaseRef, base_kind, check_folder
 from limner.diffusion.weights import GB, File, Weight, base_files
@@ -79,13 +81,20 @@ def room_for(wanted: Sequence[Wanted], free: int | None = None) -> int:
     return needed
 
 
-def fetch(each: Wanted) -> Path:
-    """Fetch one file, with the hub's progress bar, and verify it. Its path in the cache.
+def fetch(each: Wanted, advance: Callable[[int], None] | None = None) -> Path:
+    """Fetch one file and verify it. Its path in the cache.
+
+    ``advance``: called with the size of each piece as it arrives, less than 0 when pieces must
+    come again; None shows the hub's own progress bar. What it raises ends the download, and
+    nothing of the file is kept.
 
     Raises NetworkMissing if it cannot be had, NetworkUnfit if other bytes came than were promised.
     """
     with _told(each.repo, each.file.path):
-        path = Path(hf_hub_download(each.repo, each.file.path, revision=each.revision))
+        bar = None if advance is None else _silent(advance)
+        path = Path(
+            hf_hub_download(each.repo, each.file.path, revision=each.revision, tqdm_class=bar)
+        )
     if is_same(path, each.file.sha256) is False:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
@@ -94,6 +103,20 @@ def fetch(each: Wanted) -> Path:
             " was removed; pull it again."
         )
     return path
+
+
+def _silent(advance: Callable[[int], None]) -> type[Any]:
+    """A progress bar for the hub's client that shows nothing and tells ``advance``."""
+
+    class Silent(tqdm):  # pyright: ignore[reportMissingTypeArgument]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})
+            advance(int(options.get("initial") or 0))
+
+        def update(self, n: float | None = 1) -> None:
+            advance(int(n or 0))
+
+    return Silent
 
 
 def is_same(path: Path, sha256: str | None) -> bool | None:

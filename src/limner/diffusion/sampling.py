@@ -44,13 +44,15 @@ class Control:
     """A ControlNet that draws along (Zhang et al. 2023, arXiv 2302.05543).
 
     ``hint`` [1, 3, height, width], 0…1. It reads the tokens of the adapter with the number
-    ``reads`` in place of the text, as InstantID's does.
+    ``reads`` in place of the text, as InstantID's does; None reads the text. After ``steps`` steps
+    it is silent, and not run; None never ends.
     """
 
     net: Any
     hint: Tensor
     strength: float
-    reads: int
+    reads: int | None
+    steps: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,21 @@ class Task:
     size: tuple[int, int]
     steps: int
     control: Control | None = None
+    #: Further ControlNets; what all of them add is summed.
+    beside: tuple[Control, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A picture that is there already, and is drawn over from the middle of the way.
+
+    ``latent`` and ``noise`` [1, 4, h/8, w/8]: as much of the noise is laid over the latent as there
+    is at the step numbered ``first``, from which on the steps are taken.
+    """
+
+    latent: Tensor
+    noise: Tensor
+    first: int
 
 
 def constant(strength: float) -> Callable[[int], float]:
@@ -95,6 +112,16 @@ def noise(seeds: Sequence[int], size: tuple[int, int]) -> list[tuple[Tensor, tor
     return drawn
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Progress:
+    """How far a task has come."""
+
+    #: Share of the steps that are done, 0…1.
+    done: float
+    #: What the UNet believes the first sample will be, fp32 [1, 4, h/8, w/8] on the CPU.
+    belief: Tensor
+
+
 @torch.inference_mode()
 def sample(
     unet: Any,
@@ -102,8 +129,8 @@ def sample(
     task: Task,
     seeds: Sequence[int],
     samples_at_once: int,
-) -> Generator[int, None, list[Tensor]]:
-    """Yield each step's number when it is done; return latents [1, 4, h/8, w/8] for each seed.
+) -> Generator[Progress, None, list[Tensor]]:
+    """Yield after each step; return latents [1, 4, h/8, w/8] for each seed.
 
     ``scheduler`` makes a fresh diffusers scheduler: each sample has its own, with its own past.
     Raises BrokenPicture where the UNet's numbers stop being finite.
@@ -121,25 +148,62 @@ def sample(
             for each, latent in zip(own, latents, strict=True)
         ]
         predicted = call(step, timestep, scaled)
+        belief = _believed(own[0], predicted[0], timestep, latents[0])
         latents = [
             _advance(each, prediction, timestep, latent, generator)
             for each, prediction, latent, generator in zip(
                 own, predicted, latents, generators, strict=True
             )
         ]
-        yield step
+        yield Progress((step + 1) / task.steps, belief)
     if not all(bool(torch.isfinite(latent).all()) for latent in latents):
         raise BrokenPicture("The UNet's numbers are not finite.")
     return latents
 
 
+@torch.inference_mode()
+def resume(
+    unet: Any, scheduler: Callable[[], Any], task: Task, draft: Draft, samples_at_once: int
+) -> Generator[int, None, Tensor]:
+    """Draw over what is there: yield each step's number when it is done, return latents.
+
+    The steps are the schedule's last, with the numbers they have in it: SDEdit (Meng et al. 2021,
+    arXiv 2108.01073), with the strength 1 - first / steps. ``scheduler`` takes no randomness of
+    its own. Raises BrokenPicture where the UNet's numbers stop being finite.
+    """
+    own = scheduler()
+    own.set_timesteps(task.steps)
+    own.set_begin_index(draft.first)
+    left = own.timesteps[draft.first :]
+    latent = own.add_noise(draft.latent, draft.noise, left[:1])
+    call = _Call(unet, task, samples_at_once)
+    for step, timestep in enumerate(left, draft.first):
+        predicted = call(step, timestep, [own.scale_model_input(latent, timestep)])
+        latent = _advance(own, predicted[0], timestep, latent, None)
+        yield step
+    if not bool(torch.isfinite(latent).all()):
+        raise BrokenPicture("The UNet's numbers are not finite.")
+    return latent
+
+
 def _advance(
-    scheduler: Any, prediction: Tensor, timestep: Tensor, latent: Tensor, generator: torch.Generator
+    scheduler: Any,
+    prediction: Tensor,
+    timestep: Tensor,
+    latent: Tensor,
+    generator: torch.Generator | None,
 ) -> Tensor:
     """One step of one sample, in fp32 on the CPU, with its own randomness where it takes any."""
     return scheduler.step(prediction, timestep, latent, generator=generator, return_dict=False)[
         0
     ].float()
+
+
+def _believed(scheduler: Any, prediction: Tensor, timestep: Tensor, latent: Tensor) -> Tensor:
+    """The latent without the noise that was predicted in it (Song et al. 2020, arXiv 2010.02502,
+    equation 12's "predicted x0")."""
+    signal = scheduler.alphas_cumprod[int(timestep)]
+    return (latent - (1 - signal) ** 0.5 * prediction) / signal**0.5
 
 
 class _Call:
@@ -163,9 +227,12 @@ class _Call:
             for number in range(len(task.strengths))
         ]
         self._passes = len(conditions)
-        self._hint: Tensor | None = None
-        if task.control is not None and task.control.strength:
-            self._hint = rows([task.control.hint] * self._passes)
+        controls = ((task.control,) if task.control else ()) + task.beside
+        self._controls = [
+            (control, rows([control.hint] * self._passes))
+            for control in controls
+            if control.strength
+        ]
         pooled = [condition.said.pooled for condition in conditions]
         self._added: dict[str, Tensor] | None = None
         if all(each is not None for each in pooled):
@@ -191,28 +258,34 @@ class _Call:
                 encoder_hidden_states=context,
                 added_cond_kwargs=self._added,
                 return_dict=False,
-                **self._controlled(given, at),
+                **self._controlled(step, given, at),
             )[0]
             predicted += self._guided(answer)[: len(some)]
         return predicted
 
-    def _controlled(self, given: Tensor, timestep: Tensor) -> dict[str, Any]:
-        """What the ControlNet adds to the UNet's own features, by diffusers' names."""
-        control = self._task.control
-        if control is None or self._hint is None:
+    def _controlled(self, step: int, given: Tensor, timestep: Tensor) -> dict[str, Any]:
+        """What the ControlNets add to the UNet's own features, by diffusers' names."""
+        summed: list[Tensor] = []
+        for control, hint in self._controls:
+            if control.steps is not None and step >= control.steps:
+                continue
+            reads = self._text if control.reads is None else self._tokens[control.reads]
+            down, middle = control.net(
+                given,
+                timestep,
+                encoder_hidden_states=reads,
+                controlnet_cond=hint,
+                conditioning_scale=control.strength,
+                added_cond_kwargs=self._added,
+                return_dict=False,
+            )
+            added = [*down, middle]
+            summed = [x + y for x, y in zip(summed, added, strict=True)] if summed else added
+        if not summed:
             return {}
-        down, middle = control.net(
-            given,
-            timestep,
-            encoder_hidden_states=self._tokens[control.reads],
-            controlnet_cond=self._hint,
-            conditioning_scale=control.strength,
-            added_cond_kwargs=self._added,
-            return_dict=False,
-        )
         return {
-            "down_block_additional_residuals": down,
-            "mid_block_additional_residual": middle,
+            "down_block_additional_residuals": summed[:-1],
+            "mid_block_additional_residual": summed[-1],
         }
 
     def _images(self, step: int) -> tuple[ImageTokens | None, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from torch import Tensor
 
 #: The noise that Stable Diffusion 1.5 and XL were trained with.
@@ -35,6 +36,11 @@ def dpm_2m_sde_karras() -> Any:
     return DPMSolverMultistepScheduler(
         algorithm_type="sde-dpmsolver++", use_karras_sigmas=True, solver_order=2, **_TRAINED
     )
+
+
+def euler() -> Any:
+    """Euler's steps over evenly spread timesteps: they take no randomness on their way."""
+    return EulerDiscreteScheduler(timestep_spacing="linspace", **_TRAINED)
 
 
 def steps_until(end: float, steps: int) -> int:

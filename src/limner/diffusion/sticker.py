@@ -32,7 +32,8 @@ from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
-from limner.diffusion.sampling import Condition, Control, Task, constant, leading, sample
+from limner.diffusion.refine import Retouch, Tile, Tiling, refine, schedule
+from limner.diffusion.sampling import Condition, Control, Progress, Task, constant, leading, sample
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
 from limner.diffusion.text import say
 from limner.errors import NetworkUnfit
@@ -46,6 +47,8 @@ NEGATIVE = (
 
 #: The second adapter acts in this first part of the training's time.
 IMAGE_WINDOW = 0.2
+#: The depth ControlNet, where there is one, is a weak hint in this first part of the time.
+DEPTH_STRENGTH, DEPTH_WINDOW = 0.2, 0.7
 #: InstantID's unconditional face is a little noise, which keeps its pictures from burning.
 FACE_NOISE = 0.35
 
@@ -63,6 +66,8 @@ class Sticker:
     clip: ClipVision
     #: InstantID's ControlNet.
     control: Any
+    #: A ControlNet of depth, where there is one.
+    depth: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +90,26 @@ class StickerWish:
     instant_id_strength: float
     ip_adapter_weight: float
     ip_adapter_noise: float
+    #: How near things are, [height, width, 3]; None leaves depth to the networks.
+    depth: Pixels | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Enlarged:
+    """A sticker made larger. ``rgb`` [h, w, 3]; ``points``: the five points drawn at that size.
+
+    ``steps``: how many steps draw its detail anew.
+    """
+
+    rgb: Pixels
+    points: Pixels
+    steps: int
 
 
 def fuse_lora(base: Base, file: Path) -> None:
     """Add a LoRA (in kohya's or diffusers' names) to the UNet and both text encoders, for good.
 
-    Before adapters are put in. Raises NetworkUnfit if nothing of it fits.
+    Before adapters are put in. Raises NetworkUnfit if none of it is the UNet's.
     """
     first, second = base.encoders
     pipe: Any = StableDiffusionXLPipeline(
@@ -105,6 +124,9 @@ def fuse_lora(base: Base, file: Path) -> None:
     )
     try:
         pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="sticker")
+        if "sticker" not in getattr(base.unet, "peft_config", {}):
+            # diffusers only logs it, and would draw without.
+            raise ValueError("none of its tensors is the UNet's")
         pipe.fuse_lora(adapter_names=["sticker"])
         pipe.unload_lora_weights()
     except (ValueError, KeyError, RuntimeError, OSError) as reason:
@@ -112,7 +134,12 @@ def fuse_lora(base: Base, file: Path) -> None:
 
 
 def join(
-    machine: Machine, base: Base, adapters: tuple[Adapter, Adapter], clip: ClipVision, control: Any
+    machine: Machine,
+    base: Base,
+    adapters: tuple[Adapter, Adapter],
+    clip: ClipVision,
+    control: Any,
+    depth: Any = None,
 ) -> Sticker:
     """Put InstantID's and the plus-face adapter into the base's UNet, for good.
 
@@ -129,11 +156,11 @@ def join(
         projection = build_projection(adapter.kind, adapter.image_proj)
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
-    return Sticker(machine, base, projections[0], projections[1], clip, control)
+    return Sticker(machine, base, projections[0], projections[1], clip, control, depth)
 
 
-def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
-    """Yield how much is done, 0…1; return the picture [height, width, 3].
+def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixels]:
+    """Yield after each step; return the picture [height, width, 3].
 
     Raises BrokenPicture where numbers stop being a picture.
     """
@@ -141,9 +168,55 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
     return decode(sticker.base.vae, latent)
 
 
-def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tensor]:
-    """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8]."""
+def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Tensor]:
+    """Yield after each step; return fp32 latents [1, 4, h/8, w/8]."""
     # 1 What is said, whose face, and how it looks
+    positive, negative = _conditions(sticker, wish)
+
+    # 2 Where the face lies, and when each adapter acts
+    strengths = (
+        constant(wish.instant_id_strength),
+        leading(wish.ip_adapter_weight, steps_until(IMAGE_WINDOW, wish.steps)),
+    )
+    control = _control(sticker, wish.points, wish.instant_id_strength)
+    beside: tuple[Control, ...] = ()
+    if wish.depth is not None and sticker.depth is not None:
+        window = steps_until(DEPTH_WINDOW, wish.steps)
+        beside = (Control(sticker.depth, _hint(wish.depth), DEPTH_STRENGTH, None, window),)
+    task = Task(
+        positive, negative, wish.guidance, strengths, wish.size, wish.steps, control, beside
+    )
+
+    # 3 From noise to latents
+    at_once = sticker.machine.samples_at_once(xl=True)
+    drawn = yield from sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
+    return drawn[0]
+
+
+def redraw(
+    sticker: Sticker, wish: StickerWish, enlarged: Enlarged, tiling: Tiling | None = None
+) -> Generator[float, None, Pixels]:
+    """Yield how much is done, 0…1; return the enlarged picture with its detail drawn anew.
+
+    By the same networks with the same words and the same face, tile by tile (``refine``). The
+    second adapter's part of the way is over by then, and depth's. Raises BrokenPicture.
+    """
+    positive, negative = _conditions(sticker, wish)
+    strengths = constant(wish.instant_id_strength), constant(0.0)
+
+    def task(tile: Tile) -> Task:
+        points = enlarged.points[tile.place]
+        control = _control(sticker, points, wish.instant_id_strength)
+        whole = schedule(enlarged.steps)
+        return Task(positive, negative, wish.guidance, strengths, tile.size, whole, control)
+
+    at_once = sticker.machine.samples_at_once(xl=True)
+    retouch = Retouch(task, enlarged.steps, wish.seed, at_once, tiling or Tiling())
+    return (yield from refine(sticker.base, enlarged.rgb, retouch))
+
+
+def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Condition | None]:
+    """What is said, whose face, and how it looks; and of what is guided away, if anything is."""
     guided = wish.guidance > 1
     refused = f", {wish.negative_prompt}" if wish.negative_prompt else ""
     prompts = [
@@ -152,27 +225,19 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
     ]
     said = say(sticker.base.encoders, prompts[: 1 + guided])
     positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
-    negative = None
-    if guided:
-        negative = Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+    if not guided:
+        return positive, None
+    return positive, Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
 
-    # 2 Where the face lies, and when each adapter acts
-    hint = torch.from_numpy(np.ascontiguousarray(wish.points.transpose(2, 0, 1)))[None] / 255
-    strengths = (
-        constant(wish.instant_id_strength),
-        leading(wish.ip_adapter_weight, steps_until(IMAGE_WINDOW, wish.steps)),
-    )
-    control = Control(sticker.control, hint, wish.instant_id_strength, reads=0)
-    task = Task(positive, negative, wish.guidance, strengths, wish.size, wish.steps, control)
 
-    # 3 From noise to latents
-    at_once = sticker.machine.samples_at_once(xl=True)
-    steps = sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
-    while True:
-        try:
-            yield (next(steps) + 1) / wish.steps
-        except StopIteration as end:
-            return end.value[0]
+def _control(sticker: Sticker, points: Pixels, strength: float) -> Control:
+    """InstantID's ControlNet, which sees the points and reads the face's tokens."""
+    return Control(sticker.control, _hint(points), strength, reads=0)
+
+
+def _hint(rgb: Pixels) -> Tensor:
+    """[h, w, 3] → [1, 3, h, w], 0…1."""
+    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None] / 255
 
 
 def face_tokens(sticker: Sticker, face: npt.NDArray[np.float32]) -> Tensor:

@@ -11,11 +11,12 @@ from pathlib import Path
 import torch
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.depth import DepthEye
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
+from limner.diffusion.load import load_base, load_clip_vision, load_controlnet, load_depth
 from limner.diffusion.machine import Machine
 from limner.diffusion.sticker import Sticker, fuse_lora, join
-from limner.diffusion.weights import ENDPOINT_NEEDS
+from limner.diffusion.weights import DEPTH, ENDPOINT_NEEDS
 from limner.errors import FeatureNotSupported, NetworkMissing
 from limner.stages.arcface import ArcFace
 from limner.stages.cutout import Cutter
@@ -34,6 +35,7 @@ class StickerStudio:
         self._sticker: Sticker | None = None
         self._recogniser: ArcFace | None = None
         self._cutter: Cutter | None = None
+        self._depth: DepthEye | None = None
         self._lock = threading.Lock()
 
     def check(self) -> None:
@@ -75,6 +77,16 @@ class StickerStudio:
                 self._cutter = Cutter(self._path("birefnet-lite"), self._threads)
             return self._cutter
 
+    @property
+    def depth(self) -> DepthEye | None:
+        """The network that sees depth, where it and its ControlNet are here."""
+        with self._lock:
+            if self._depth is None and self._holdings.lacking_all(DEPTH) is None:
+                # In fp32: what it sees shall not depend on a GPU's numbers.
+                machine = Machine(self._machine.device, torch.float32)
+                self._depth = load_depth(self._path(DEPTH[0]).parent, machine)
+            return self._depth
+
     def _opened(self, machine: Machine) -> Sticker:
         base = load_base(self._path("albedobase-xl").parent, machine, xl=True)
         fuse_lora(base, self._path("stickers-redmond"))
@@ -82,7 +94,10 @@ class StickerStudio:
         adapters = read_adapter(instantid), read_adapter(self._path("plus-face-sdxl"))
         clip = load_clip_vision(self._path("clip-vit-h").parent, machine)
         control = load_controlnet(instantid.parent / "ControlNetModel", machine)
-        return join(machine, base, adapters, clip, control)
+        depth = None
+        if self._holdings.lacking_all(DEPTH) is None:
+            depth = load_controlnet(self._path(DEPTH[1]).parent, machine)
+        return join(machine, base, adapters, clip, control, depth)
 
     def _path(self, name: str) -> Path:
         """A weight's first file."""

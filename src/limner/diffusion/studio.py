@@ -118,11 +118,7 @@ class Studio:
     def _base(self, kind: ModelType, where: Path, machine: Machine) -> Base:
         default = self._holdings.folder(kind.base)
         if where.is_file():
-            if default is None:
-                raise NetworkMissing(
-                    f"A single file is configured as {kind.base}, which is not here."
-                )
-            return load_single_file(where, default, machine, xl=kind.xl)
+            return load_single_file(where, machine, xl=kind.xl, like=default)
         # Realistic Vision's repository is made without a VAE of its own; others bring theirs.
         vae = self._holdings.folder("vae-ft-mse") if where == default and not kind.xl else None
         return load_base(where, machine, xl=kind.xl, vae=vae)

@@ -256,6 +256,33 @@ WEIGHTS: dict[str, Weight] = {
             True,
             "cuts a sticker out of its background",
         ),
+        Weight(
+            "nsfw-falconsai",
+            "Falconsai/nsfw_image_detection",
+            "main",
+            (File("config.json"), File("model.safetensors", 343 * MB)),
+            "Apache-2.0",
+            True,
+            "tells whether a picture is safe for work",
+        ),
+        Weight(
+            "zoe-depth",
+            "Intel/zoedepth-nyu",
+            "main",
+            (File("config.json"), File("model.safetensors")),
+            "MIT",
+            True,
+            "sees how far away things are, for controlnet-zoe-depth; optional",
+        ),
+        Weight(
+            "controlnet-zoe-depth",
+            "diffusers/controlnet-zoe-depth-sdxl-1.0",
+            "main",
+            (File("config.json"), File("diffusion_pytorch_model.safetensors")),
+            "CreativeML OpenRAIL++-M",
+            True,
+            "keeps a sticker to the photo's depth; optional",
+        ),
     )
 }
 
@@ -316,3 +343,9 @@ ENDPOINT_NEEDS: dict[str, tuple[str, ...]] = {
         "birefnet-lite",
     ),
 }
+
+#: Looks at what was drawn. Pulled with every endpoint; without it open_nsfw looks alone.
+SAFETY = "nsfw-falconsai"
+#: The network that sees depth and the ControlNet that reads it. Stickers are drawn with both or
+#: without; neither is pulled unless it is asked for by name.
+DEPTH = ("zoe-depth", "controlnet-zoe-depth")

@@ -30,6 +30,9 @@ class Step:
     progress: float | None = None
     #: fal's log level.
     level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
+    #: The picture so far, a WebP of at most 256 pixels and 12 KB (``stages.preview``); None leaves
+    #: the one before. Never of a picture that the safety check would keep back.
+    preview: bytes | None = field(default=None, repr=False)
 
 
 class Pictures(Protocol):
@@ -46,6 +49,15 @@ class Pictures(Protocol):
         """Keep an encoded picture and answer with fal's description of it.
 
         ``format`` is PIL's name of the format; its case goes into the content type as fal's does.
+        """
+        ...
+
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Image:
+        """Keep a file of any type under a name that a person may read.
+
+        ``size`` is (width, height) in pixels of what it shows.
         """
         ...
 

@@ -25,9 +25,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from limner.errors import OurFault
-from limner.files.store import MOST_PARTS, NAME, Description, StoredFile
+from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoredFile
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 #: Content up to this size goes in one request, above in parts of it; S3's smallest part, bytes.
@@ -78,7 +79,9 @@ class S3Store:
         expiry = NEVER if said.expires_at is None else f"{math.ceil(said.expires_at):012d}"
         key = f"content/{expiry}/{name}/{os.urandom(8).hex()}"
         size, sha256 = self._write(key, content)
-        stored = StoredFile(name, said.content_type, size, sha256, self._clock(), said.expires_at)
+        stored = StoredFile(
+            name, said.content_type, size, sha256, self._clock(), said.expires_at, said.owner
+        )
         about = json.dumps({**dataclasses.asdict(stored), "content": key}).encode()
         while not self._create(f"about/{name}", about):
             if (kept := self.find(name)) is not None:
@@ -105,10 +108,26 @@ class S3Store:
         """See FileStore."""
         return bool(NAME.fullmatch(name)) and self._remove(name)
 
+    def listing(self) -> Iterator[StoredFile]:
+        """See FileStore."""
+        for batch in self._bucket.list("about", chunk_size=1000):
+            for each in batch:
+                stored = self.find(each["path"].rpartition("/")[2])
+                if stored is not None:
+                    yield stored
+
+    def overdue(self, now: float) -> Iterator[Overdue]:
+        """See FileStore."""
+        for due in self._due(now):
+            yield Overdue(due["path"].split("/")[2], due["size"])
+        for part in self._given_up(now):
+            yield Overdue(part["path"].split("/")[1], part["size"])
+
     def expire(self, now: float) -> int:
         """See FileStore."""
         gone = 0
-        for key in self._due(now):
+        for due in self._due(now):
+            key = due["path"]
             name = key.split("/")[2]
             about = self._about(name)
             # The name may have been saved anew since.
@@ -116,10 +135,8 @@ class S3Store:
                 self._bucket.delete(key)
             else:
                 gone += self._remove(name)
-        for batch in self._bucket.list("parts", chunk_size=1000):
-            old = [o["path"] for o in batch if o["last_modified"].timestamp() < now - PARTS_LIFE]
-            if old:
-                self._bucket.delete(old)
+        for part in self._given_up(now):
+            self._bucket.delete(part["path"])
         return gone
 
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
@@ -203,14 +220,21 @@ class S3Store:
         for piece in got.stream(CHUNK):
             yield bytes(piece)
 
-    def _due(self, now: float) -> Iterator[str]:
-        """Keys of content whose time has come."""
+    def _given_up(self, now: float) -> Iterator[ObjectMeta]:
+        """Parts of uploads that nobody goes on with."""
+        for batch in self._bucket.list("parts", chunk_size=1000):
+            for part in batch:
+                if part["last_modified"].timestamp() < now - PARTS_LIFE:
+                    yield part
+
+    def _due(self, now: float) -> Iterator[ObjectMeta]:
+        """Content whose time has come."""
         for batch in self._bucket.list("content", chunk_size=1000):
             for found in batch:
                 expiry = found["path"].split("/")[1]
                 if expiry == NEVER or int(expiry) > now:
                     return
-                yield found["path"]
+                yield found
 
     def _remove(self, name: str) -> bool:
         """Out of sight first, then out of the bucket."""

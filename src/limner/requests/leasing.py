@@ -38,6 +38,7 @@ _WAITING: dict[str, Any] = {
     "lease_until": None,
     "worker": None,
     "turn": RETURNED,
+    "preview": None,
 }
 
 #: Written out rather than bound, so that every planner sees that the partial index will do.
@@ -77,6 +78,8 @@ def step(
         values["progress"] = taken.progress
     if taken.engine is not None:
         values["engine"] = taken.engine
+    if taken.preview is not None:
+        values["preview"] = sa.case((COLUMNS.store_io, taken.preview), else_=None)
     row = connection.execute(
         requests.update()
         .where(*_held(request_id, attempt))

@@ -37,7 +37,7 @@ from limner.requests.fleet import Presence, Seen
 from limner.requests.history import Sought
 from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
 from limner.requests.notices import NoticeBell
-from limner.requests.outbox import Delivery
+from limner.requests.outbox import Delivery, Owing
 from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
@@ -68,6 +68,11 @@ class Ledger(Access):
         else:
             self._clock = clock or SharedClock(self._database)
             self._bell = NoticeBell(url)
+
+    @property
+    def retention(self) -> float:
+        """Seconds for which an ended request is remembered."""
+        return self._rules.retention
 
     def __enter__(self) -> Self:
         return self
@@ -121,6 +126,15 @@ class Ledger(Access):
         return self._database.read(
             lambda connection: queueing.log_lines(connection, request_id, after)
         )
+
+    def follow(self, request_id: str, after: int) -> Future[tuple[Request | None, list[LogLine]]]:
+        """A request and its log lines with a number above ``after``, of one instant."""
+
+        def run(connection: Connection) -> tuple[Request | None, list[LogLine]]:
+            request = queueing.get(connection, request_id)
+            return request, queueing.log_lines(connection, request_id, after)
+
+        return self._database.read(run)
 
     def cancel(self, request_id: str) -> Future[Cancellation]:
         """End a waiting request now; ask a running one to stop at its next step."""
@@ -226,6 +240,10 @@ class Ledger(Access):
 
         return self._database.write(run)
 
+    def overdue(self) -> Future[dict[str, tuple[str, ...]]]:
+        """The requests past their retention that are not forgotten yet, and the files of each."""
+        return self._database.read(lambda connection: forgetting.overdue(connection, self._clock()))
+
     def delete(self, request_id: str) -> Future[tuple[str, ...] | None]:
         """Forget an ended request now; names of files to delete, None when it has not ended."""
         return self._database.write(lambda connection: forgetting.delete(connection, request_id))
@@ -273,6 +291,10 @@ class Ledger(Access):
     def search(self, wanted: Wanted) -> Future[list[Entry]]:
         """The newest requests that match."""
         return self._database.read(lambda connection: register.search(connection, wanted))
+
+    def all_deliveries(self, sought: Owing) -> Future[list[Delivery]]:
+        """The newest deliveries that match, of every request."""
+        return self._database.read(lambda connection: outbox.search(connection, sought))
 
     def census(self) -> Future[dict[str, dict[str, int]]]:
         """How many requests of each endpoint wait and run."""

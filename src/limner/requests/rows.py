@@ -96,6 +96,7 @@ def request_from(row: sa.Row[Any]) -> Request:
         finished_at=row.finished_at,
         engine=row.engine,
         outcome=outcome,
+        has_input=row.input is not None,
         preview=row.preview,
     )
 

@@ -21,7 +21,8 @@ from limner.files.store import FileStore
 from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.server import problems
-from limner.server.desk import desk_router
+from limner.server.desk import DeskParts, desk_router
+from limner.server.desk.models import Shelf
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
@@ -68,6 +69,10 @@ class ServerParts:
     playground: Path | None = None
     #: What is told of this server beside the ledger: engines, workers, retention.
     about: Callable[[], Mapping[str, Any]] = field(default=dict)
+    #: Starts the workers anew, so that they choose their engines again.
+    renew: Callable[[], None] = field(default=lambda: None)
+    #: Where networks and weights are kept, for the desk to show, fetch and remove.
+    shelves: Sequence[Shelf] = ()
 
 
 def create_app(parts: ServerParts) -> FastAPI:
@@ -103,7 +108,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     if parts.playground is not None:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
-    app.include_router(desk_router(gate, parts.ledger, parts.files, parts.endpoints, parts.about))
+    app.include_router(desk_router(gate, _desk(parts)))
     app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.free_bytes))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
@@ -115,6 +120,18 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(realtime_router(Realtime(intake, watch)))
     app.include_router(run_router(Run(intake, watch)))
     return app
+
+
+def _desk(parts: ServerParts) -> DeskParts:
+    return DeskParts(
+        ledger=parts.ledger,
+        files=parts.files,
+        endpoints=parts.endpoints,
+        about=parts.about,
+        shelves=parts.shelves,
+        renew=parts.renew,
+        upload_retention=parts.storage.retention,
+    )
 
 
 def _lifespan(
@@ -146,7 +163,7 @@ def _upload_check(gate: Gate) -> Callable[[Request], Awaitable[None]]:
 
     async def keyed(request: Request) -> None:
         if request.scope["path"].startswith("/@rest/"):
-            await gate.caller(request)
+            request.state.key_id = (await gate.caller(request)).key_id
 
     return keyed
 

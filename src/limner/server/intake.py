@@ -59,7 +59,7 @@ class Intake:
         self.gate = gate
         self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
         self._max_body_bytes = max_body_bytes
-        self._strict = strict
+        self.strict = strict
 
     def resolve(self, app: str) -> App:
         """``owner/alias[/path]`` as an App. Raises Refused 404 as fal words it."""
@@ -100,7 +100,7 @@ class Intake:
         """
         if app.path:
             raise Refused(404, f"Path /{app.path} not found")
-        accept(app.endpoint.input, raw, strict=self._strict)
+        accept(app.endpoint.input, raw, strict=self.strict)
         submission = self._submission(call, app, caller, raw, no_retry=True)
         return await asyncio.wrap_future(self.ledger.submit(submission))
 
@@ -127,7 +127,7 @@ class Intake:
         try:
             if app.path:
                 raise Refused(404, f"Path /{app.path} not found")
-            accept(app.endpoint.input, raw, strict=self._strict)
+            accept(app.endpoint.input, raw, strict=self.strict)
         except CallersFault as fault:
             answer = fault.answer()
             return Outcome(

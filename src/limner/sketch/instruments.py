@@ -109,6 +109,12 @@ class Instruments:
         name = f"span-x{scale}"
         return self._once(name, lambda: Upscaler(self._path(name), scale, self._threads))
 
+    @property
+    def drawing_upscaler(self) -> Upscaler:
+        """Real-ESRGAN's network for drawings, to twice the size."""
+        name = "animevideo-x2"
+        return self._once(name, lambda: Upscaler(self._path(name), 2, self._threads))
+
     def stylizer(self, style: Style) -> Stylizer:
         """The encoder and the generator of a style that has one."""
 

@@ -7,19 +7,20 @@ Knows engines and the ledger; knows no queue order and no process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
+from typing import Any
 
 import structlog
 
 from limner.endpoints.accept import accept, echo
-from limner.endpoints.base import Step
+from limner.endpoints.base import Endpoint, Pictures, Step
 from limner.errors import OUR_FAULT, Answer, CallersFault, InputProblem, whereabouts
 from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request
-from limner.worker.engines import Engines
+from limner.worker.engines import Engines, OpenEngine
 from limner.worker.pictures import RequestPictures
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,31 @@ def outcome_of(answer: Answer) -> Outcome:
     )
 
 
+def drawing(
+    endpoint: Endpoint,
+    opened: OpenEngine,
+    raw: Mapping[str, Any],
+    pictures: Pictures,
+    *,
+    strict: bool = False,
+) -> Generator[Step, None, dict[str, Any]]:
+    """The steps of one drawing from decoded JSON, then its answer as JSON.
+
+    ``strict``: refuse fields that fal does not have; a server has done so when it took the request
+    in. Raises CallersFault, OurFault.
+    """
+    given = accept(endpoint.input, raw, strict=strict)
+    yield Step(f"Drawn by the {opened.name} engine", 0.0)
+    try:
+        output = yield from opened.engine.draw(given, pictures)
+    except InputProblem as fault:
+        if fault.input is None and len(fault.loc) == 2:
+            # fal repeats the value of the field at fault.
+            fault.input = echo(raw.get(str(fault.loc[1])))
+        raise
+    return output.model_dump(mode="json", exclude_unset=True)
+
+
 def draw(
     request: Request,
     engines: Engines,
@@ -63,22 +89,16 @@ def draw(
     try:
         endpoint = engines.endpoints[request.submission.endpoint]
         opened = engines.engine(endpoint.id)
-        given = accept(endpoint.input, request.submission.input)
-        started = Step(f"Drawn by the {opened.name} engine", 0.0)
+        steps = drawing(endpoint, opened, request.submission.input, pictures)
         teller = _Teller(request, opened.name, ledger, standing)
-        teller.tell(started)
-        steps = opened.engine.draw(given, pictures)
         try:
             while True:
                 teller.tell(next(steps))
         except StopIteration as end:
-            body = end.value.model_dump(mode="json", exclude_unset=True)
+            body = end.value
         finally:
             steps.close()
     except CallersFault as fault:
-        if isinstance(fault, InputProblem) and fault.input is None and len(fault.loc) == 2:
-            # fal repeats the value of the field at fault.
-            fault.input = echo(request.submission.input.get(str(fault.loc[1])))
         return outcome_of(fault.answer())
     except Stopped:
         raise
@@ -111,7 +131,7 @@ class _Teller:
 
     def tell(self, step: Step) -> None:
         """Write a step down. Raises Stopped if nobody wants the next one."""
-        taken = StepTaken(step.message, step.level, step.progress, self._engine)
+        taken = StepTaken(step.message, step.level, step.progress, self._engine, step.preview)
         written = self._ledger.step(self._request.id, self._request.attempt, taken)
         told = Standing.ON
         if self._unanswered is None or self._unanswered.done():

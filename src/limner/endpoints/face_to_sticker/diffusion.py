@@ -6,25 +6,32 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.keypoints import draw_keypoints, on_canvas
+from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
 from limner.diffusion.machine import this_machine
-from limner.diffusion.sticker import StickerWish, draw
+from limner.diffusion.refine import Tiling
+from limner.diffusion.safety import Safety
+from limner.diffusion.sampling import Progress
+from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redraw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
+from limner.endpoints.face_to_sticker.extras import finish_of, scaled, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
 )
 from limner.endpoints.fields import pixels, seed_of
+from limner.endpoints.verdict import unsafe
 from limner.errors import BrokenPicture, OutOfMemory, blame
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
@@ -32,9 +39,11 @@ from limner.stages.choice import choose
 from limner.stages.cutout import cut
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
+from limner.stages.finish import finished
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
-from limner.stages.upscale import refined
+from limner.stages.preview import preview
+from limner.stages.safety import SafetyChecker
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -44,11 +53,45 @@ CROP = 224
 GRID = 8
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Work:
+    """One thing that is done with open networks, and how its steps are told."""
+
+    begin: Callable[[Sticker], Generator[Progress | float, None, Pixels]]
+    name: str
+    steps: int
+    #: Where in the whole request it begins and ends, 0…1.
+    span: tuple[float, float]
+    #: What is to be seen after a step (1…) of what the UNet believes; None is nothing.
+    seen: Callable[[int, Tensor], bytes | None] = lambda _number, _belief: None
+
+    def told(self, sticker: Sticker) -> Generator[Step, None, Pixels]:
+        """Do it, with a step for each of its own."""
+        work, number = self.begin(sticker), 0
+        start, end = self.span
+        while True:
+            try:
+                told = next(work)
+            except StopIteration as last:
+                return last.value
+            number += 1
+            done, seen = (
+                (told.done, self.seen(number, told.belief))
+                if isinstance(told, Progress)
+                else (told, None)
+            )
+            progress = start + (end - start) * done
+            yield Step(f"{self.name} {number} of {self.steps}", progress, "DEBUG", seen)
+
+
 class DiffusionSticker:
     """The engine. Safe to call from several threads at once; it draws one request at a time."""
 
-    def __init__(self, studio: StickerStudio, instruments: Instruments, limits: Limits) -> None:
+    def __init__(
+        self, studio: StickerStudio, safety: Safety, instruments: Instruments, limits: Limits
+    ) -> None:
         self._studio = studio
+        self._safety = safety
         self._instruments = instruments
         self._limits = limits
         self._brush = threading.Lock()
@@ -58,6 +101,7 @@ class DiffusionSticker:
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
         size = canvas_of(input, self._limits.max_pixels, GRID)
+        finish = finish_of(input, size)
         self._studio.check()
 
         # 1 The photo, and the face in it
@@ -73,29 +117,40 @@ class DiffusionSticker:
         # 2 What is wished for
         seed = seed_of(input.seed)
         wish = self._wish(input, found, size, seed)
+        if wish.depth is not None:
+            yield Step("Depth of the photo seen", 0.1)
         asked = pixels(input.image_size)
         if size != asked:
             said = f"{asked[0]}×{asked[1]} is drawn as {size[0]}×{size[1]}: sides are eights"
             yield Step(said, 0.1, "WARN")
 
-        # 3 The sticker, with and without background
+        # 3 The sticker, enlarged if that is wished, and without its background
+        checked = self._instruments.safety if input.enable_safety_checker else None
         with self._brush:
-            plain = yield from self._drawn(wish)
+            plain = yield from self._drawn(wish, checked, 0.45 if input.upscale else 0.8)
+            if input.upscale:
+                plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
         cutout = cut(plain, self._studio.cutter(plain))
-        yield Step("Cut out of its background", 0.85)
+        yield Step("Cut out of its background", 0.92)
         if input.upscale:
-            plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
+            finish = scaled(finish, 2)
 
         # 4 Checked and handed over
-        unsafe = input.enable_safety_checker and self._instruments.safety.unsafe(plain)
-        if unsafe:
+        flagged = False
+        if input.enable_safety_checker:
+            flagged = yield from unsafe([plain, cutout], self._safety, self._instruments)
+        if flagged:
             plain, cutout = np.zeros_like(plain), np.zeros_like(cutout)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        return _handed_over(plain, cutout, (seed, unsafe), pictures)
+        worn = cutout if flagged else finished(cutout, finish)
+        output = _handed_over((plain, worn), (seed, flagged), pictures)
+        made = None if flagged else (cutout, finish, Source.TRAINED_ALGORITHMIC_MEDIA)
+        return (yield from with_exports(output, input.exports, made, pictures))
 
     def _wish(
         self, input: FaceToStickerInput, found: Found, size: tuple[int, int], seed: int
     ) -> StickerWish:
+        eye = self._studio.depth
         return StickerWish(
             prompt=input.prompt,
             negative_prompt=input.negative_prompt,
@@ -109,63 +164,70 @@ class DiffusionSticker:
             instant_id_strength=input.instant_id_strength,
             ip_adapter_weight=input.ip_adapter_weight,
             ip_adapter_noise=input.ip_adapter_noise,
+            depth=depth_on_canvas(eye.see(found.rgb), found.face, size) if eye else None,
         )
 
-    def _drawn(self, wish: StickerWish) -> Generator[Step, None, Pixels]:
-        """The picture; once more in fp32 if the numbers broke in less.
+    def _drawn(
+        self, wish: StickerWish, checked: SafetyChecker | None, until: float
+    ) -> Generator[Step, None, Pixels]:
+        """The picture, whose last step is ``until`` of the work. Raises as ``_firmly``."""
+        yield Step("Opening the networks", 0.12)
+
+        def seen(number: int, belief: Tensor) -> bytes | None:
+            if not is_due(number, wish.steps):
+                return None
+            return preview(glimpse(belief, xl=True), checked)
+
+        span = (0.15, until)
+        work = Work(lambda sticker: draw(sticker, wish), "Step", wish.steps, span, seen)
+        return (yield from self._firmly(work))
+
+    def _enlarged(
+        self, wish: StickerWish, found: Found, plain: Pixels, steps: int
+    ) -> Generator[Step, None, Pixels]:
+        """The picture at exactly twice its size, its detail drawn anew. Raises as ``_firmly``."""
+        for name in self._instruments.fetch(("animevideo-x2",)):
+            yield Step(f"Fetching the network {name}, once", 0.46)
+        large = np.empty((2 * plain.shape[0], 2 * plain.shape[1], 3), np.uint8)
+        for done in self._instruments.drawing_upscaler.tiles(plain, large):
+            yield Step("Upscaling", 0.46 + 0.09 * done, "DEBUG")
+        size = large.shape[1], large.shape[0]
+        points = draw_keypoints(on_canvas(found.face, size), size)
+        enlarged = Enlarged(large, points, steps)
+        number = steps * len(Tiling().tiles(size))
+        work = Work(lambda each: redraw(each, wish, enlarged), "Detail", number, (0.55, 0.9))
+        return (yield from self._firmly(work))
+
+    def _firmly(self, work: Work) -> Generator[Step, None, Pixels]:
+        """Done in the machine's numbers; once more in fp32 if they broke.
 
         Raises BrokenPicture, OutOfMemory.
         """
-        yield Step("Opening the networks", 0.12)
         try:
             try:
-                return (yield from self._painted(wish, exact=False))
+                return (yield from work.told(self._studio.open()))
             except BrokenPicture:
                 if self._studio.is_exact:
                     raise
-            yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
-            return (yield from self._painted(wish, exact=True))
+            said = "The numbers broke in half precision: drawn once more in fp32"
+            yield Step(said, level="WARN")
+            return (yield from work.told(self._studio.open(exact=True)))
         except torch.OutOfMemoryError as fault:
             torch.cuda.empty_cache()
-            raise OutOfMemory(f"A sticker of {wish.size} does not fit this GPU.") from fault
-
-    def _painted(self, wish: StickerWish, *, exact: bool) -> Generator[Step, None, Pixels]:
-        work = draw(self._studio.open(exact=exact), wish)
-        step = 0
-        while True:
-            try:
-                done = next(work)
-            except StopIteration as end:
-                return end.value
-            step += 1
-            yield Step(f"Step {step} of {wish.steps}", 0.15 + 0.65 * done, "DEBUG")
-
-    def _enlarged(
-        self, plain: Pixels, cutout: Pixels, steps: int
-    ) -> Generator[Step, None, tuple[Pixels, Pixels]]:
-        """Both pictures at exactly twice the size; more ``steps`` draw the edges more firmly."""
-        for name in self._instruments.fetch(("span-x2",)):
-            yield Step(f"Fetching the network {name}, once", 0.86)
-        upscaler = self._instruments.upscaler(2)
-        large = np.empty((2 * plain.shape[0], 2 * plain.shape[1], 3), np.uint8)
-        for done in upscaler.tiles(plain, large):
-            yield Step("Upscaling", 0.86 + 0.1 * done, "DEBUG")
-        large = refined(plain, large, steps)
-        size = (large.shape[1], large.shape[0])
-        alpha = cv2.resize(cutout[..., 3], size, interpolation=cv2.INTER_CUBIC)
-        return large, cut(large, np.asarray(alpha, np.float32) / np.float32(255))
+            raise OutOfMemory(f"{work.name}: a sticker does not fit this GPU.") from fault
 
 
 def _handed_over(
-    plain: Pixels, cutout: Pixels, verdict: tuple[int, bool], pictures: Pictures
+    both: tuple[Pixels, Pixels], verdict: tuple[int, bool], pictures: Pictures
 ) -> FaceToStickerOutput:
-    seed, unsafe = verdict
-    height, width = plain.shape[:2]
+    seed, flagged = verdict
     kept = [
         pictures.publish(
-            encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA), width=width, height=height
+            encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA),
+            width=picture.shape[1],
+            height=picture.shape[0],
         )
-        for picture in (plain, cutout)
+        for picture in both
     ]
     return FaceToStickerOutput(
         images=kept,
@@ -173,8 +235,8 @@ def _handed_over(
         sticker_image_background_removed=kept[1],
         seed=seed,
         has_nsfw_concepts={
-            "sticker_image": unsafe,
-            "sticker_image_background_removed": unsafe,
+            "sticker_image": flagged,
+            "sticker_image_background_removed": flagged,
         },
     )
 
@@ -184,8 +246,10 @@ def open_engine(workshop: Workshop) -> DiffusionSticker:
     torch.set_num_threads(workshop.threads)
     weights = workshop.weights or workshop.networks.parent / "weights"
     holdings = Holdings(weights, commercial=workshop.commercial)
+    machine = this_machine()
     return DiffusionSticker(
-        StickerStudio(holdings, this_machine(), workshop.threads),
+        StickerStudio(holdings, machine, workshop.threads),
+        Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,
     )

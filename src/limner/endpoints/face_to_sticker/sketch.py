@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
+from limner.endpoints.face_to_sticker.extras import finish_of, scaled, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
@@ -28,9 +29,11 @@ from limner.sketch.subject import is_small, take
 from limner.stages.choice import choose
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
+from limner.stages.finish import finished
 from limner.stages.likeness import Embedding, likeness
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
+from limner.stages.preview import preview
 from limner.stages.sticker import LARGEST, cut_out, die_cut, on_background
 from limner.stages.upscale import refined
 
@@ -49,6 +52,7 @@ class SketchSticker:
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
         canvas = canvas_of(input, self._limits.max_pixels)
+        finish = finish_of(input, canvas)
         tools = self._instruments
 
         # 1 The photo, and the face in it
@@ -73,7 +77,9 @@ class SketchSticker:
         del photo, found  # a phone's photo is 36 MB of pixels, and others wait for the room
         yield Step("Cut free from the background", 0.35)
         drawing, person = draw_portrait(subject, recipe, canvas, tools)
-        yield Step(f"Drawn in the style {recipe.style}", 0.6)
+        safety = tools.safety if input.enable_safety_checker else None
+        figure = preview(drawing, safety, person.alpha)
+        yield Step(f"Drawn in the style {recipe.style}", 0.6, preview=figure)
 
         # 4 The sticker, with and without background
         sticker = die_cut(drawing, person.alpha, person.outline)
@@ -85,13 +91,17 @@ class SketchSticker:
         yield _alike(alike)
         if input.upscale:
             plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
+            finish = scaled(finish, 2)
 
         # 5 Checked and handed over
-        unsafe = input.enable_safety_checker and tools.safety.unsafe(plain)
+        unsafe = safety is not None and safety.unsafe(plain)
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        output = self._handed_over(plain, cutout, recipe, unsafe, pictures)
+        worn = cutout if unsafe else finished(cutout, finish)
+        output = _handed_over((plain, worn), recipe, unsafe, pictures)
+        made = None if unsafe else (cutout, finish, _source(recipe))
+        output = yield from with_exports(output, input.exports, made, pictures)
         return _scored(output, alike) if input.return_scores else output
 
     def _opened(self, encoded: bytes) -> Pixels:
@@ -128,26 +138,32 @@ class SketchSticker:
             enlarged.append(refined(picture, large, steps))
         return enlarged[0], _with_alpha(enlarged[1], cutout)
 
-    def _handed_over(
-        self, plain: Pixels, cutout: Pixels, recipe: Recipe, unsafe: bool, pictures: Pictures
-    ) -> FaceToStickerOutput:
-        toon = recipe.style == "toon"
-        source = Source.ALGORITHMICALLY_ENHANCED if toon else Source.TRAINED_ALGORITHMIC_MEDIA
-        height, width = plain.shape[:2]
-        kept = [
-            pictures.publish(encode_png(picture, source), width=width, height=height)
-            for picture in (plain, cutout)
-        ]
-        return FaceToStickerOutput(
-            images=kept,
-            sticker_image=kept[0],
-            sticker_image_background_removed=kept[1],
-            seed=recipe.seed,
-            has_nsfw_concepts={
-                "sticker_image": unsafe,
-                "sticker_image_background_removed": unsafe,
-            },
+
+def _handed_over(
+    both: tuple[Pixels, Pixels], recipe: Recipe, unsafe: bool, pictures: Pictures
+) -> FaceToStickerOutput:
+    kept = [
+        pictures.publish(
+            encode_png(picture, _source(recipe)), width=picture.shape[1], height=picture.shape[0]
         )
+        for picture in both
+    ]
+    return FaceToStickerOutput(
+        images=kept,
+        sticker_image=kept[0],
+        sticker_image_background_removed=kept[1],
+        seed=recipe.seed,
+        has_nsfw_concepts={
+            "sticker_image": unsafe,
+            "sticker_image_background_removed": unsafe,
+        },
+    )
+
+
+def _source(recipe: Recipe) -> Source:
+    """How a picture of this recipe comes to be: a toon is the photo, reworked."""
+    toon = recipe.style == "toon"
+    return Source.ALGORITHMICALLY_ENHANCED if toon else Source.TRAINED_ALGORITHMIC_MEDIA
 
 
 def _alike(alike: float | None) -> Step:

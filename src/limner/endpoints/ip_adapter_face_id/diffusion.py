@@ -15,8 +15,10 @@ import numpy.typing as npt
 import torch
 
 from limner.diffusion.faceid import Wish, draw
+from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import this_machine
+from limner.diffusion.safety import Safety
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
 from limner.endpoints.base import Pictures, Step, Workshop
@@ -28,6 +30,7 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Sample,
     Scores,
 )
+from limner.endpoints.verdict import unsafe
 from limner.errors import BrokenPicture, OutOfMemory
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
@@ -36,6 +39,7 @@ from limner.stages.encode import Source, encode_png
 from limner.stages.face import FaceDetector
 from limner.stages.likeness import likeness
 from limner.stages.limits import Limits
+from limner.stages.preview import preview
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -56,8 +60,11 @@ class Eyes:
 class DiffusionFaceId:
     """The engine. Safe to call from several threads at once; it draws one request at a time."""
 
-    def __init__(self, studio: Studio, instruments: Instruments, limits: Limits) -> None:
+    def __init__(
+        self, studio: Studio, safety: Safety, instruments: Instruments, limits: Limits
+    ) -> None:
         self._studio = studio
+        self._safety = safety
         self._instruments = instruments
         self._limits = limits
         self._brush = threading.Lock()
@@ -123,11 +130,16 @@ class DiffusionFaceId:
         step = 0
         while True:
             try:
-                done = next(work)
+                progress = next(work)
             except StopIteration as end:
                 return end.value
             step += 1
-            yield Step(f"Step {step} of {wish.steps}", 0.2 + 0.7 * done, "DEBUG")
+            seen = None
+            if is_due(step, wish.steps):
+                sketched = glimpse(progress.belief, xl=kind.xl)
+                seen = preview(sketched, self._instruments.safety)
+            share = 0.2 + 0.7 * progress.done
+            yield Step(f"Step {step} of {wish.steps}", share, "DEBUG", seen)
 
     def _alike(self, kept: Sequence[Sighting], drawn: Sequence[Pixels]) -> list[float]:
         """How alike each picture's face and the person's are, -1…1; -1 where there is no face.
@@ -170,7 +182,7 @@ class DiffusionFaceId:
         )
 
     def _handed_over(self, picture: Pixels, pictures: Pictures) -> Generator[Step, None, Image]:
-        if self._instruments.safety.unsafe(picture):
+        if (yield from unsafe([picture], self._safety, self._instruments)):
             picture = np.zeros_like(picture)
             yield Step("Not safe for work: the picture is black", level="WARN")
         height, width = picture.shape[:2]
@@ -204,8 +216,10 @@ def open_engine(workshop: Workshop) -> DiffusionFaceId:
     """The engine of a worker, whose process it takes for itself."""
     torch.set_num_threads(workshop.threads)
     weights = workshop.weights or workshop.networks.parent / "weights"
+    holdings, machine = Holdings(weights, commercial=workshop.commercial), this_machine()
     return DiffusionFaceId(
-        Studio(Holdings(weights, commercial=workshop.commercial), this_machine(), workshop.threads),
+        Studio(holdings, machine, workshop.threads),
+        Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,
     )

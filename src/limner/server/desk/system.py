@@ -21,9 +21,13 @@ from limner.server.keys import Gate
 
 
 def add_system(
-    router: APIRouter, gate: Gate, ledger: Ledger, about: Callable[[], Mapping[str, Any]]
+    router: APIRouter,
+    gate: Gate,
+    ledger: Ledger,
+    about: Callable[[], Mapping[str, Any]],
+    renew: Callable[[], None],
 ) -> None:
-    """Add the route; ``about``: what the command line knows of this server."""
+    """Add the routes; ``about``: what the command line knows of this server."""
     began = time.time()
 
     @router.get("/system")
@@ -42,3 +46,10 @@ def add_system(
             ],
             **about(),
         }
+
+    @router.post("/system/renew")
+    async def start_anew(request: Request) -> dict[str, Any]:
+        """Start the workers anew: each ends politely, and its successor chooses its engines."""
+        await admin(gate, request)
+        await asyncio.to_thread(renew)
+        return {"renewed": True}
