@@ -1,8 +1,8 @@
 """Every knob an operator may turn, read once at the door.
 
 ``LIMNER_*`` variables go before secrets mounted as files, those before ``limner.toml``, and that
-before the defaults; a variable or a line that is no setting is refused. Only ``limner.cli`` imports this module; everything below
-receives plain values.
+before the defaults; a variable or a line that is no setting is refused. Only ``limner.cli``
+imports this module; everything below receives plain values.
 """
 
 from __future__ import annotations

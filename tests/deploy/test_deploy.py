@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from limner.cli import app
 from limner.cli.work import chosen, on_device
+from limner.errors import Misconfigured
 from limner.requests.connections import postgresql_url
 from limner.requests.ledger import Ledger
 from limner.requests.request import Outcome, Submission
@@ -83,11 +84,16 @@ def test_a_secret_is_read_from_a_file_and_never_shown(
     assert Settings().database_url.get_secret_value() == "postgresql://other/limner"
 
 
-def test_a_wrong_setting_is_told_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIMNER_SLOTS", "hush")
-    with pytest.raises(ValueError, match="slots") as refused:
+def test_a_wrong_secret_is_told_without_its_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "limner.toml").write_text('database_url = ["hush"]\nslots = "many"\n')
+    monkeypatch.setenv("LIMNER_CONFIG", str(tmp_path / "limner.toml"))
+    monkeypatch.delenv("LIMNER_DATABASE_URL", raising=False)
+    with pytest.raises(Misconfigured, match="database_url") as refused:
         Settings()
     assert "hush" not in str(refused.value)
+    assert "many" in str(refused.value)
 
 
 def test_keda_counts_what_waits_and_runs(postgres: Postgres) -> None:
