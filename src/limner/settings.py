@@ -54,8 +54,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     home: Path = Field(default_factory=default_home, description="All state lives here.")
-    database_url: SecretStr = Field(
-        default=SecretStr(""),
+    database_url: SecretStr | None = Field(
+        default=None,
         description="postgresql://user:password@host/name of the ledger; empty: a file in home.",
     )
     files_url: str = Field(

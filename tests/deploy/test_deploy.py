@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 import typer
 import yaml
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from limner.cli import app
@@ -78,10 +79,10 @@ def test_a_secret_is_read_from_a_file_and_never_shown(
     (tmp_path / "limner_database_url").write_text("postgresql://me:hush@db/limner\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     settings = Settings()
-    assert settings.database_url.get_secret_value() == "postgresql://me:hush@db/limner"
+    assert settings.database_url == SecretStr("postgresql://me:hush@db/limner")
     assert "hush" not in repr(settings) + str(settings.model_dump())
     monkeypatch.setenv("LIMNER_DATABASE_URL", "postgresql://other/limner")
-    assert Settings().database_url.get_secret_value() == "postgresql://other/limner"
+    assert Settings().database_url == SecretStr("postgresql://other/limner")
 
 
 def test_a_wrong_secret_is_told_without_its_value(

@@ -26,7 +26,7 @@ def open_home(settings: Settings) -> Path:
 
 def open_ledger(settings: Settings) -> Ledger:
     """The ledger: PostgreSQL's where one is named, else a file in the home folder."""
-    url = settings.database_url.get_secret_value()
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
     if not url:
         url = f"sqlite:///{open_home(settings) / 'limner.db'}"
     return Ledger(url, lease=settings.lease, retention=settings.retention)
