@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from limner.errors import OurFault
 from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoredFile
@@ -110,11 +110,10 @@ class S3Store:
 
     def listing(self) -> Iterator[StoredFile]:
         """See FileStore."""
-        for batch in self._bucket.list("about", chunk_size=1000):
-            for each in batch:
-                stored = self.find(each["path"].rpartition("/")[2])
-                if stored is not None:
-                    yield stored
+        for about in self._objects("about"):
+            stored = self.find(about["path"].rpartition("/")[2])
+            if stored is not None:
+                yield stored
 
     def overdue(self, now: float) -> Iterator[Overdue]:
         """See FileStore."""
@@ -150,7 +149,7 @@ class S3Store:
         """See FileStore."""
         if (already := self.find(name)) is not None or not NAME.fullmatch(name):
             return already
-        sent = {o["path"] for batch in self._bucket.list(f"parts/{name}") for o in batch}
+        sent = {part["path"] for part in self._objects(f"parts/{name}")}
         parts = [f"parts/{name}/{number:05d}" for number in sorted(set(numbers))]
         if not parts or not sent.issuperset(parts):
             return self.find(name)  # unless another call has just joined them
@@ -222,19 +221,25 @@ class S3Store:
 
     def _given_up(self, now: float) -> Iterator[ObjectMeta]:
         """Parts of uploads that nobody goes on with."""
-        for batch in self._bucket.list("parts", chunk_size=1000):
-            for part in batch:
-                if part["last_modified"].timestamp() < now - PARTS_LIFE:
-                    yield part
+        for part in self._objects("parts"):
+            if part["last_modified"].timestamp() < now - PARTS_LIFE:
+                yield part
 
     def _due(self, now: float) -> Iterator[ObjectMeta]:
         """Content whose time has come."""
-        for batch in self._bucket.list("content", chunk_size=1000):
-            for found in batch:
-                expiry = found["path"].split("/")[1]
-                if expiry == NEVER or int(expiry) > now:
-                    return
-                yield found
+        for found in self._objects("content"):
+            expiry = found["path"].split("/")[1]
+            if expiry == NEVER or int(expiry) > now:
+                return
+            yield found
+
+    def _objects(self, prefix: str) -> Iterator[ObjectMeta]:
+        """Every object under a prefix, in order of their keys."""
+        batches = cast(
+            "Iterable[Sequence[ObjectMeta]]",
+            self._bucket.list(prefix, chunk_size=1000),  # pyright: ignore[reportUnknownMemberType]
+        )
+        return chain.from_iterable(batches)
 
     def _remove(self, name: str) -> bool:
         """Out of sight first, then out of the bucket."""

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests.lifecycle import Rules
 from limner.requests.request import Request
@@ -118,7 +119,7 @@ def _heads(number: int, limited: bool) -> sa.CompoundSelect[*tuple[Any, ...]]:
 
 
 @cache
-def _take(limited: bool) -> sa.sql.dml.ReturningUpdate[*tuple[Any, ...]]:
+def _take(limited: bool) -> ReturningUpdate[*tuple[Any, ...]]:
     """Claim the first ``most`` of an endpoint that nobody else is claiming."""
     # A CTE, because PostgreSQL may run IN (SELECT … LIMIT n FOR UPDATE SKIP LOCKED) again and
     # then claim more than n rows. SQLite leaves FOR UPDATE out.

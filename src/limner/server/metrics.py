@@ -127,7 +127,7 @@ def _rest(figures: Figures, free: int | None) -> list[Metric]:
         "How long the longest due webhook has been due.",
         value=figures.webhooks_late,
     )
-    told = [slots, busy, memory, owed, late]
+    told: list[Metric] = [slots, busy, memory, owed, late]
     if free is not None:
         told.append(
             GaugeMetricFamily(
