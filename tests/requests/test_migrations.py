@@ -1,6 +1,6 @@
 """A database of an older schema is brought up, with everything that waits in it.
 
-``schemas/N.ENGINE.sql`` is what Limner made of an empty database when its schema was N.
+``schemas/1.ENGINE.sql`` is what Limner made of an empty database when its schema was 1.
 """
 
 from __future__ import annotations
@@ -42,15 +42,18 @@ def opened(url: str) -> sa.Engine:
     return sa.create_engine(url if is_sqlite(url) else postgresql_url(url))
 
 
-@pytest.fixture
-def old(url: str) -> Iterator[str]:
-    """The address of a database of schema 1 with requests in it."""
+@pytest.fixture(params=[1, 2])
+def old(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
+    """The address of a database of schema 1, and of 2, with requests in it."""
     engine = opened(url)
     ddl = (SCHEMAS / f"1.{engine.dialect.name}.sql").read_text()
     with engine.begin() as connection:
         for statement in ddl.split(";\n"):
             connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("INSERT INTO schema_version VALUES (1)")
+        if request.param == 2:  # it had one column more
+            kind = "BLOB" if is_sqlite(url) else "BYTEA"
+            connection.exec_driver_sql(f"ALTER TABLE requests ADD COLUMN preview {kind}")
+        connection.exec_driver_sql(f"INSERT INTO schema_version VALUES ({request.param})")
         for name, key, priority, status in LEFT:
             running = status == "running"
             connection.exec_driver_sql(
