@@ -27,7 +27,8 @@
     └── Misconfigured               the operator's own words: a setting, limner.toml, an argument
 
 A caller's fault carries what fal's wire needs (type, field, context) and is told in full.
-Ours becomes one opaque 500: its text goes to the operator's log, never to the caller.
+Ours becomes one opaque 500: its text goes to the operator's log, never to the caller. Only memory
+that is out is told too, since the caller can ask for less.
 
 This module knows fal's error types and nothing of HTTP servers, fields' meanings or engines.
 """
@@ -253,7 +254,17 @@ class ExportUnfit(OurFault):
 
 
 class OutOfMemory(OurFault):
-    """The accelerator has too little memory for this request; the worker goes on."""
+    """The device has too little memory for this request; the worker goes on.
+
+    The message says what did not fit and what to ask for instead.
+    """
+
+    type: ClassVar[str] = "internal_server_error"
+
+    def answer(self) -> Answer:
+        """This fault in fal's words: a 500 that tells, and that the same request meets again."""
+        entry = {"loc": ["body"], "msg": str(self), "type": self.type, "url": DOCS_URL + self.type}
+        return Answer(500, {"detail": [entry]}, {"x-fal-retryable": "false"})
 
 
 class EngineUnavailable(OurFault):

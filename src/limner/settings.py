@@ -118,6 +118,11 @@ class Settings(BaseSettings):
     max_unpacked_bytes: int = Field(
         default=200 * MIB, gt=0, description="Most bytes of an archive's pictures, unpacked."
     )
+    bases_quota: int = Field(
+        default=100 * 10**9,
+        gt=0,
+        description="Bytes that base models pulled besides the default ones may have in all.",
+    )
     strict: bool = Field(
         default=False,
         description="Refuse fields that fal does not have, Limner's own extras among them?",

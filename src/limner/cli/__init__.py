@@ -207,6 +207,19 @@ def pull(
 
 
 @app.command()
+def doctor(
+    host: Annotated[str, typer.Option(help="Address that serve would listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port that serve would listen on.")] = 8000,
+    online: Annotated[bool, typer.Option(help="Ask the package index too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Look at everything that can be wrong here, and say what to do; 1 if something is red."""
+    from limner.cli.doctor import doctor as run
+
+    run(host, port, online=online, as_json=as_json)
+
+
+@app.command()
 def connect(
     program: Annotated[
         str,

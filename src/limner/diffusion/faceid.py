@@ -24,6 +24,7 @@ from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projec
 from limner.diffusion.sampling import Condition, Progress, Task, constant, sample
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
+from limner.diffusion.turns import Turns
 from limner.diffusion.weights import ModelType
 from limner.errors import NetworkUnfit
 
@@ -40,6 +41,7 @@ class FaceId:
     base: Base
     projection: FaceTokens
     clip: ClipVision | None
+    turns: Turns
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,10 @@ def join(
     fit(base.unet, [adapter])
     projection = build_projection(adapter.kind, adapter.image_proj)
     assert isinstance(projection, FaceTokens)
-    return FaceId(kind, machine, base, projection.to(machine.device, machine.dtype), clip)
+    projection = projection.to(machine.device, machine.dtype)
+    readers = [*(encoder.model for encoder in base.encoders), *([clip.model] if clip else [])]
+    turns = Turns(machine, readers, [base.unet])
+    return FaceId(kind, machine, base, projection, clip, turns)
 
 
 def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
@@ -81,7 +86,7 @@ def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
     Raises BrokenPicture where numbers stop being a picture.
     """
     latents = yield from denoise(faceid, wish)
-    return [decode(faceid.base.vae, latent) for latent in latents]
+    return [decode(faceid.base.vae, latent, faceid.machine.whole) for latent in latents]
 
 
 def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor]]:
@@ -89,14 +94,16 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
     # 1 What is said, and whose face: the same for every seed
     guided = wish.guidance > 1
     prompts = [wish.prompt, wish.negative_prompt][: 1 + guided]
-    said = say(faceid.base.encoders, prompts)
-    positive = Condition(said[0], (face_tokens(faceid, wish),))
-    negative = Condition(said[1], (no_face(faceid),)) if guided else None
+    with faceid.turns.reading():
+        said = say(faceid.base.encoders, prompts)
+        positive = Condition(said[0], (face_tokens(faceid, wish),))
+        negative = Condition(said[1], (no_face(faceid),)) if guided else None
 
     # 2 From noise to latents
     task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
     at_once = faceid.machine.samples_at_once(xl=faceid.kind.xl)
-    return (yield from sample(faceid.base.unet, ddim, task, wish.seeds, at_once))
+    with faceid.turns.painting():
+        return (yield from sample(faceid.base.unet, ddim, task, wish.seeds, at_once))
 
 
 @torch.inference_mode()

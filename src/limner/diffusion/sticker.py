@@ -36,6 +36,7 @@ from limner.diffusion.refine import Retouch, Tile, Tiling, refine, schedule
 from limner.diffusion.sampling import Condition, Control, Progress, Task, constant, leading, sample
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
 from limner.diffusion.text import say
+from limner.diffusion.turns import Turns
 from limner.errors import NetworkUnfit
 
 #: What is said around a caller's words. The style comes first as well as last, and long prompts
@@ -66,6 +67,7 @@ class Sticker:
     clip: ClipVision
     #: InstantID's ControlNet.
     control: Any
+    turns: Turns
     #: A ControlNet of depth, where there is one.
     depth: Any = None
 
@@ -156,7 +158,10 @@ def join(
         projection = build_projection(adapter.kind, adapter.image_proj)
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
-    return Sticker(machine, base, projections[0], projections[1], clip, control, depth)
+    readers = [*(encoder.model for encoder in base.encoders), clip.model]
+    painters = [control, base.unet, *([depth] if depth is not None else [])]
+    turns = Turns(machine, readers, painters)
+    return Sticker(machine, base, projections[0], projections[1], clip, control, turns, depth)
 
 
 def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixels]:
@@ -165,7 +170,7 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixel
     Raises BrokenPicture where numbers stop being a picture.
     """
     latent = yield from denoise(sticker, wish)
-    return decode(sticker.base.vae, latent)
+    return decode(sticker.base.vae, latent, sticker.machine.whole)
 
 
 def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Tensor]:
@@ -189,7 +194,8 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Te
 
     # 3 From noise to latents
     at_once = sticker.machine.samples_at_once(xl=True)
-    drawn = yield from sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
+    with sticker.turns.painting():
+        drawn = yield from sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
     return drawn[0]
 
 
@@ -212,7 +218,8 @@ def redraw(
 
     at_once = sticker.machine.samples_at_once(xl=True)
     retouch = Retouch(task, enlarged.steps, wish.seed, at_once, tiling or Tiling())
-    return (yield from refine(sticker.base, enlarged.rgb, retouch))
+    with sticker.turns.painting():
+        return (yield from refine(sticker.base, enlarged.rgb, retouch))
 
 
 def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Condition | None]:
@@ -223,11 +230,12 @@ def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Conditi
         POSITIVE.format(prompt=wish.prompt),
         NEGATIVE.format(negative_prompt=refused),
     ]
-    said = say(sticker.base.encoders, prompts[: 1 + guided])
-    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
-    if not guided:
-        return positive, None
-    return positive, Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+    with sticker.turns.reading():
+        said = say(sticker.base.encoders, prompts[: 1 + guided])
+        positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
+        if not guided:
+            return positive, None
+        return positive, Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
 
 
 def _control(sticker: Sticker, points: Pixels, strength: float) -> Control:

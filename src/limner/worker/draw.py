@@ -1,7 +1,8 @@
 """One request, from its input to its one outcome.
 
 Steps become log lines and progress; a step's answer says whether to go on. Faults become the
-outcome that fal's caller would see: theirs in full, ours as one opaque 500.
+outcome that fal's caller would see: theirs in full, ours as one opaque 500, and memory that is
+out with what to ask for instead.
 Knows engines and the ledger; knows no queue order and no process.
 """
 
@@ -15,7 +16,14 @@ import structlog
 
 from limner.endpoints.accept import accept, echo
 from limner.endpoints.base import Endpoint, Pictures, Step
-from limner.errors import OUR_FAULT, Answer, CallersFault, InputProblem, whereabouts
+from limner.errors import (
+    OUR_FAULT,
+    Answer,
+    CallersFault,
+    InputProblem,
+    OutOfMemory,
+    whereabouts,
+)
 from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
@@ -27,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 #: Seconds to wait for the ledger's answer to a step.
 STEP_PATIENCE = 3.0
+
+#: What a caller is told where no engine has said what did not fit.
+NO_ROOM = "The memory of this server is out. Ask for a smaller picture, or for fewer."
 
 
 class Stopped(Exception):
@@ -102,6 +113,10 @@ def draw(
         return outcome_of(fault.answer())
     except Stopped:
         raise
+    except (OutOfMemory, MemoryError) as fault:
+        log.error("out_of_memory", request_id=request.id, fault=whereabouts(fault))
+        told = fault if isinstance(fault, OutOfMemory) else OutOfMemory(NO_ROOM)
+        return outcome_of(told.answer())
     except Exception as fault:  # noqa: BLE001 - the boundary that reports
         log.error("request_failed", request_id=request.id, fault=whereabouts(fault))
         return outcome_of(OUR_FAULT)

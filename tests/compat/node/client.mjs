@@ -221,5 +221,5 @@ const functions = {
   },
 };
 
-console.log(JSON.stringify(await functions[name](...JSON.parse(args))));
-process.exit(0);
+// A pipe takes 64 KiB at once: exiting before the rest has gone would cut it off.
+process.stdout.write(`${JSON.stringify(await functions[name](...JSON.parse(args)))}\n`, () => process.exit(0));

@@ -17,7 +17,7 @@ from torch import Tensor
 from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
-from limner.diffusion.machine import this_machine
+from limner.diffusion.machine import out_of_memory_told, this_machine
 from limner.diffusion.refine import Tiling
 from limner.diffusion.safety import Safety
 from limner.diffusion.sampling import Progress
@@ -32,7 +32,7 @@ from limner.endpoints.face_to_sticker.schema import (
 )
 from limner.endpoints.fields import pixels, seed_of
 from limner.endpoints.verdict import unsafe
-from limner.errors import BrokenPicture, OutOfMemory, blame
+from limner.errors import BrokenPicture, blame
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
 from limner.stages.choice import choose
@@ -60,6 +60,8 @@ class Work:
     begin: Callable[[Sticker], Generator[Progress | float, None, Pixels]]
     name: str
     steps: int
+    #: Of the sticker before it is enlarged, pixels.
+    size: tuple[int, int]
     #: Where in the whole request it begins and ends, 0…1.
     span: tuple[float, float]
     #: What is to be seen after a step (1…) of what the UNet believes; None is nothing.
@@ -178,8 +180,10 @@ class DiffusionSticker:
                 return None
             return preview(glimpse(belief, xl=True), checked)
 
-        span = (0.15, until)
-        work = Work(lambda sticker: draw(sticker, wish), "Step", wish.steps, span, seen)
+        def begin(sticker: Sticker) -> Generator[Progress, None, Pixels]:
+            return draw(sticker, wish)
+
+        work = Work(begin, "Step", wish.steps, wish.size, (0.15, until), seen)
         return (yield from self._firmly(work))
 
     def _enlarged(
@@ -195,7 +199,9 @@ class DiffusionSticker:
         points = draw_keypoints(on_canvas(found.face, size), size)
         enlarged = Enlarged(large, points, steps)
         number = steps * len(Tiling().tiles(size))
-        work = Work(lambda each: redraw(each, wish, enlarged), "Detail", number, (0.55, 0.9))
+        work = Work(
+            lambda each: redraw(each, wish, enlarged), "Detail", number, wish.size, (0.55, 0.9)
+        )
         return (yield from self._firmly(work))
 
     def _firmly(self, work: Work) -> Generator[Step, None, Pixels]:
@@ -203,18 +209,17 @@ class DiffusionSticker:
 
         Raises BrokenPicture, OutOfMemory.
         """
-        try:
+        width, height = work.size
+        what = f"A sticker of {width}×{height} does not fit"
+        with out_of_memory_told(what, "a smaller image_size, or one without upscale"):
             try:
-                return (yield from work.told(self._studio.open()))
+                return (yield from work.told(self._studio.open(work.size)))
             except BrokenPicture:
                 if self._studio.is_exact:
                     raise
             said = "The numbers broke in half precision: drawn once more in fp32"
             yield Step(said, level="WARN")
-            return (yield from work.told(self._studio.open(exact=True)))
-        except torch.OutOfMemoryError as fault:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(f"{work.name}: a sticker does not fit this GPU.") from fault
+            return (yield from work.told(self._studio.open(work.size, exact=True)))
 
 
 def _handed_over(

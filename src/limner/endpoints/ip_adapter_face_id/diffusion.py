@@ -17,7 +17,7 @@ import torch
 from limner.diffusion.faceid import Wish, draw
 from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.machine import this_machine
+from limner.diffusion.machine import out_of_memory_told, this_machine
 from limner.diffusion.safety import Safety
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
@@ -31,7 +31,7 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Scores,
 )
 from limner.endpoints.verdict import unsafe
-from limner.errors import BrokenPicture, OutOfMemory
+from limner.errors import BrokenPicture
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import ArcFace, align
@@ -91,7 +91,7 @@ class DiffusionFaceId:
             yield Step(said, 0.16, "WARN")
 
         # 4 All samples in one batch
-        with self._brush:
+        with self._brush, self._studio.in_use(kind, base):
             drawn = yield from self._drawn(kind, base, wish)
 
         # 5 The most like one answers, checked and handed over
@@ -111,7 +111,10 @@ class DiffusionFaceId:
         Raises BrokenPicture, OutOfMemory.
         """
         yield Step(f"Opening the networks of {kind.name}", 0.17)
-        try:
+        width, height = wish.size
+        what = f"{len(wish.seeds)} samples of {width}×{height} on {kind.name} do not fit"
+        less = "a smaller width and height, or fewer num_samples"
+        with out_of_memory_told(what, less):
             try:
                 return (yield from self._painted(kind, base, wish, exact=False))
             except BrokenPicture:
@@ -119,14 +122,11 @@ class DiffusionFaceId:
                     raise
             yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
             return (yield from self._painted(kind, base, wish, exact=True))
-        except torch.OutOfMemoryError as fault:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(f"{wish.size} × {len(wish.seeds)} does not fit this GPU.") from fault
 
     def _painted(
         self, kind: ModelType, base: Path, wish: Wish, *, exact: bool
     ) -> Generator[Step, None, list[Pixels]]:
-        work = draw(self._studio.open(kind, base, exact=exact), wish)
+        work = draw(self._studio.open(kind, base, wish.size, exact=exact), wish)
         step = 0
         while True:
             try:
