@@ -1,8 +1,8 @@
 """Every knob an operator may turn, read once at the door.
 
-``LIMNER_*`` variables go before ``limner.toml``, and that before the defaults; whatever is in
-either and is no setting is refused. Only ``limner.cli`` imports this module; everything below
-receives plain values.
+``LIMNER_*`` variables go before secrets mounted as files, those before ``limner.toml``, and that
+before the defaults; a variable or a line that is no setting is refused. Only ``limner.cli``
+imports this module; everything below receives plain values.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
     PydanticBaseSettingsSource,
+    SecretsSettingsSource,
     SettingsConfigDict,
 )
 
@@ -32,9 +33,19 @@ MIB = 1024 * 1024
 PIP_INDEX = "PIP_INDEX_URL"
 
 
+#: Settings whose value is never told: they may hold a password.
+SECRET = frozenset({"database_url"})
+
+
 def default_home() -> Path:
     """Where this user's programs keep their own files."""
     return Path(platformdirs.user_data_dir("limner", appauthor=False))
+
+
+def secret_folders() -> list[Path]:
+    """Where Docker, Kubernetes and systemd put secrets as files, as far as there are any."""
+    named = [Path("/run/secrets"), Path(os.environ.get("CREDENTIALS_DIRECTORY", "/run/secrets"))]
+    return [folder for folder in dict.fromkeys(named) if folder.is_dir()]
 
 
 class Settings(BaseSettings):
@@ -43,6 +54,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     home: Path = Field(default_factory=default_home, description="All state lives here.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://user:password@host/name of the ledger; empty: a file in home.",
+    )
+    files_url: str = Field(
+        default="",
+        description="s3://bucket/prefix of the pictures (AWS_* say where and who); empty: in home.",
+    )
     engine: Literal["auto", "sketch", "diffusion"] = Field(
         default="auto", description="Which engine draws; auto takes the best one that can run here."
     )
@@ -145,7 +164,8 @@ class Settings(BaseSettings):
             raise Misconfigured("\n".join([*lines, f"There are {', '.join(names)}."]))
         if file is not None and isinstance(said.get("home"), str):
             said["home"] = file.place(said["home"])
-        return init_settings, env_settings, InitSettingsSource(settings_cls, said)
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=secret_folders())
+        return init_settings, env_settings, secrets, InitSettingsSource(settings_cls, said)
 
 
 def origin(name: str, file: SettingsFile | None) -> str:
@@ -153,6 +173,9 @@ def origin(name: str, file: SettingsFile | None) -> str:
     variables = {variable.upper(): variable for variable in os.environ}
     if (variable := f"{PREFIX}{name.upper()}") in variables:
         return variables[variable]
+    for folder in secret_folders():
+        if (secret := folder / f"{PREFIX}{name}".lower()).is_file():
+            return str(secret)
     if file is not None and name in file.read():
         return str(file)
     return PIP_INDEX if name == "index_url" and os.environ.get(PIP_INDEX) else "default"
@@ -163,6 +186,8 @@ def _complaint(detail: ErrorDetails, file: SettingsFile | None) -> str:
     name = str(detail["loc"][0])
     where = origin(name, file)
     place = where if where.upper().startswith(PREFIX) else f"{where}: {name}"
+    if name in SECRET:
+        return f"{place}: {detail['msg']}"
     return f"{place}: {detail['msg']}, not {detail['input']!r}"
 
 

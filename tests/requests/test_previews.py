@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,24 +69,3 @@ def test_no_preview_is_kept_of_a_request_of_which_nothing_may_be(tmp_path: Path)
     """X-Fal-Store-IO: 0."""
     with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
         assert kept(ledger, running(ledger, FIRST, store_io=False)) is None
-
-
-def test_the_first_versions_database_is_brought_up_to_this_one(tmp_path: Path) -> None:
-    """Version 1 had no column for previews, and was the same otherwise."""
-    path = tmp_path / "ledger.db"
-    with Ledger(f"sqlite:///{path}") as ledger:
-        waiting = ledger.submit(Submission(ENDPOINT, {"n": 1})).result()
-    old = sqlite3.connect(path)
-    with old:
-        old.execute("ALTER TABLE requests DROP COLUMN preview")
-        old.execute("UPDATE schema_version SET version = 1")
-    old.close()
-    for _ in range(2):  # and only once
-        with Ledger(f"sqlite:///{path}") as ledger:
-            found = ledger.get(waiting.id).result()
-            assert found is not None
-            assert found.submission == waiting.submission
-            (request,) = ledger.claim("worker", [ENDPOINT], 1).result()
-            ledger.step(request.id, request.attempt, StepTaken("a step", preview=FIRST)).result()
-            assert kept(ledger, request) == FIRST
-            ledger.release(request.id, request.attempt).result()

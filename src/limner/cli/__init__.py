@@ -105,14 +105,23 @@ def serve(
 
 @app.command()
 def work(
+    endpoints: Annotated[
+        str | None, typer.Option(help="Draw only these, comma-separated; left out: all.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Draw on this: cpu, cuda:0, cuda:1 …; left out: the best there is."),
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option(hidden=True, help="Stop when standard input closes.")
     ] = False,
 ) -> None:
     """Draw requests from the ledger until stopped."""
+    from limner.cli.work import chosen, on_device
     from limner.cli.work import work as run
 
-    run(until_eof=until_eof)
+    on_device(device)
+    run(until_eof=until_eof, endpoints=chosen(endpoints), device=device)
 
 
 @app.command()

@@ -13,12 +13,15 @@ from limner.suggest import refusal
 SCOPES = ("api", "admin")
 
 
-def create(scope: str) -> None:
-    """Make a key and print ``id:secret`` on standard output."""
+def create(scope: str, concurrency: int | None) -> None:
+    """Make a key and print ``id:secret`` on standard output.
+
+    ``concurrency``: how many of its requests may run at once; None for any number.
+    """
     if scope not in SCOPES:
         raise Misconfigured(refusal("scope", scope, SCOPES))
     with open_ledger(Settings()) as ledger:
-        key_id, secret = ledger.create_key(scope).result()
+        key_id, secret = ledger.create_key(scope, concurrency).result()
     typer.echo(f"{key_id}:{secret}")
     typer.echo("Keep it: only its hash is stored. Use it as FAL_KEY.", err=True)
 
@@ -28,7 +31,8 @@ def show() -> None:
     with open_ledger(Settings()) as ledger:
         for key in ledger.list_keys().result():
             state = "revoked" if key.revoked_at else "active"
-            typer.echo(f"{key.id}  {key.scope}  {state}")
+            limit = f"  at most {key.concurrency} at once" if key.concurrency else ""
+            typer.echo(f"{key.id}  {key.scope}  {state}{limit}")
 
 
 def revoke(key_id: str) -> None:

@@ -23,7 +23,14 @@ from uvicorn.protocols.http import h11_impl
 
 import limner
 from limner.cli.about import about
-from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder, workshop
+from limner.cli.house import (
+    free_bytes,
+    open_files,
+    open_ledger,
+    set_up_logging,
+    tls_folder,
+    workshop,
+)
 from limner.cli.shelves import shelves
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
@@ -125,6 +132,7 @@ def serve(
                 public_url=settings.public_url,
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
+                free_bytes=lambda: free_bytes(settings),
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
                 shelves=shelves(settings),

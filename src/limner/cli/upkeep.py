@@ -73,11 +73,14 @@ def models_verify() -> None:
 @keys.command("create")
 def keys_create(
     scope: Annotated[str, typer.Option(help="api or admin.")] = "api",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="How many of its requests may run at once.")
+    ] = None,
 ) -> None:
     """Make a key and print it, this once."""
     from limner.cli.keys import create
 
-    create(scope)
+    create(scope, concurrency)
 
 
 @keys.command("list")

@@ -136,3 +136,11 @@ def forget() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def accelerator_memory() -> tuple[int, int] | None:
+    """Free and total bytes of the accelerator that networks run on; None when there is none."""
+    if not torch.cuda.is_available():
+        return None
+    memory = memory_of(torch.device("cuda"))
+    return int(memory.free), int(memory.total)

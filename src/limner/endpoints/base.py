@@ -104,6 +104,8 @@ class Endpoint:
     output: type[BaseModel]
     #: Engine name → ``module:function``; the function takes a Workshop and returns an Engine.
     engines: Mapping[str, str]
+    #: Fields that decide which weights are needed: requests that agree in them share a worker.
+    weighed_by: tuple[str, ...] = ()
     #: An input that can be shown in documentation.
     example: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

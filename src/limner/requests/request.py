@@ -93,6 +93,9 @@ class Submission:
     file_lifetime: float | None = None
     #: Address under which the caller can fetch files, without a trailing slash.
     files_base: str = ""
+    #: What its worker had better have in memory: the caller's runner hint, or the weights it
+    #: needs; None for nothing in particular.
+    hint: str | None = None
     #: A retried submit with the same key is the same request.
     idempotency_key: str | None = None
 

@@ -18,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from limner import __version__
 from limner.endpoints.base import Endpoint
 from limner.files.store import FileStore
+from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.server import problems
 from limner.server.desk import DeskParts, desk_router
@@ -25,6 +26,7 @@ from limner.server.desk.models import Shelf
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
+from limner.server.metrics import FreeBytes, metrics_router
 from limner.server.openapi import documents_router
 from limner.server.platform import Platform, platform_router
 from limner.server.playground import mount_playground
@@ -39,6 +41,9 @@ from limner.server.tokens import tokens_router
 from limner.server.visitors import LOCAL_ORIGINS
 from limner.server.watch import Watch
 from limner.server.webhooks import Post, Webhooks
+
+#: Seconds the ledger gets to answer whether it is there.
+READY_WITHIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class ServerParts:
     strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
+    #: Free bytes where files lie, for ``/metrics``.
+    free_bytes: FreeBytes = field(default=lambda: None)
     #: The built web page to show at ``/``; None for an API without a page.
     playground: Path | None = None
     #: What is told of this server beside the ledger: engines, workers, retention.
@@ -102,6 +109,7 @@ def create_app(parts: ServerParts) -> FastAPI:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
     app.include_router(desk_router(gate, _desk(parts)))
+    app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.free_bytes))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
@@ -185,8 +193,13 @@ def _own_routes(app: FastAPI, parts: ServerParts) -> None:
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """Able to draw: a worker is alive."""
+        """Able to take requests: the ledger answers, and a worker of ours is alive."""
         up = parts.ready()
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                await asyncio.wrap_future(parts.ledger.any_keys())
+        except (TimeoutError, Unreachable):
+            up = False
         return JSONResponse({"status": "ready" if up else "starting"}, 200 if up else 503)
 
     @app.get("/")

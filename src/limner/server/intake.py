@@ -27,6 +27,9 @@ from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
 from limner.server.lifetimes import PREFERENCE_HEADERS, wanted_life
 
+#: A hint is a name, not a text.
+LONGEST_HINT = 200
+
 TRUE = frozenset({"1", "true", "yes"})
 
 
@@ -142,6 +145,7 @@ class Intake:
         address: Address = call.state.address
         known = app.endpoint.input.model_fields
         return Submission(
+            hint=_hint(app.endpoint, headers.get("x-fal-runner-hint"), raw),
             endpoint=app.endpoint.id,
             path=app.path,
             # Only what the endpoint knows is kept: an unknown field may hold anything.
@@ -161,6 +165,15 @@ class Intake:
             if call.scope["type"] == "http"
             else None,
         )
+
+
+def _hint(endpoint: Endpoint, said: str | None, raw: Any) -> str | None:
+    """What the worker had better have in memory: what the caller hints at, else the weights."""
+    if said:
+        return f"said {said[:LONGEST_HINT]}"
+    fields = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
+    weighed = [str(fields.get(name)) for name in endpoint.weighed_by]
+    return " ".join([endpoint.id, *weighed])[:LONGEST_HINT] if weighed else None
 
 
 def _priority(value: str | None) -> Priority:

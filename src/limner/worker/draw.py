@@ -9,6 +9,7 @@ Knows engines and the ledger; knows no queue order and no process.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ from limner.errors import (
     OutOfMemory,
     whereabouts,
 )
+from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request
@@ -30,6 +32,9 @@ from limner.worker.engines import Engines, OpenEngine
 from limner.worker.pictures import RequestPictures
 
 log = structlog.get_logger(__name__)
+
+#: Seconds to wait for the ledger's answer to a step.
+STEP_PATIENCE = 3.0
 
 #: What a caller is told where no engine has said what did not fit.
 NO_ROOM = "The memory of this server is out. Ask for a smaller picture, or for fewer."
@@ -96,9 +101,10 @@ def draw(
         endpoint = engines.endpoints[request.submission.endpoint]
         opened = engines.engine(endpoint.id)
         steps = drawing(endpoint, opened, request.submission.input, pictures)
+        teller = _Teller(request, opened.name, ledger, standing)
         try:
             while True:
-                _tell(request, next(steps), opened.name, ledger, standing)
+                teller.tell(next(steps))
         except StopIteration as end:
             body = end.value
         finally:
@@ -117,16 +123,40 @@ def draw(
     return Outcome(http_status=200, body=body, files=tuple(pictures.published))
 
 
-def _tell(
-    request: Request,
-    step: Step,
-    engine: str,
-    ledger: Ledger,
-    standing: Callable[[], Standing | None],
-) -> None:
-    """Write a step to the ledger and stop if nobody wants the next one."""
-    taken = StepTaken(step.message, step.level, step.progress, engine, step.preview)
-    told = ledger.step(request.id, request.attempt, taken).result()
-    for verdict in (told, standing()):
-        if verdict is not Standing.ON:
-            raise Stopped(verdict)
+class _Teller:
+    """Writes a request's steps to the ledger, and hears whether to go on.
+
+    A ledger that is away costs lines of the log at most: after STEP_PATIENCE the drawing goes on
+    without its answer, and the heartbeat hears what became of the request.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        engine: str,
+        ledger: Ledger,
+        standing: Callable[[], Standing | None],
+    ) -> None:
+        self._request = request
+        self._engine = engine
+        self._ledger = ledger
+        self._standing = standing
+        #: The last step that has not been answered.
+        self._unanswered: Future[Standing] | None = None
+
+    def tell(self, step: Step) -> None:
+        """Write a step down. Raises Stopped if nobody wants the next one."""
+        taken = StepTaken(step.message, step.level, step.progress, self._engine, step.preview)
+        written = self._ledger.step(self._request.id, self._request.attempt, taken)
+        told = Standing.ON
+        if self._unanswered is None or self._unanswered.done():
+            self._unanswered = written
+            try:
+                told = written.result(STEP_PATIENCE)
+            except (TimeoutError, Unreachable) as fault:
+                log.warning(
+                    "step_unanswered", request_id=self._request.id, fault=whereabouts(fault)
+                )
+        for verdict in (told, self._standing()):
+            if verdict is not Standing.ON:
+                raise Stopped(verdict)

@@ -9,6 +9,7 @@ import asyncio
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -39,6 +40,10 @@ def add_system(
             "platform": platform.platform(terse=True),
             "started_at": began,
             "queue": await asyncio.wrap_future(ledger.census()),
+            "fleet": [
+                {**asdict(seen.presence), "started_at": seen.started_at, "running": seen.running}
+                for seen in await asyncio.wrap_future(ledger.workers())
+            ],
             **about(),
         }
 
