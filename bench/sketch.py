@@ -57,14 +57,21 @@ class Album:
         return self.photos[url]
 
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
-        self.kept.append(encoded)
+        return self.publish_file(
+            encoded, file_name="", content_type=f"image/{format}", size=(width, height)
+        )
+
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Image:
+        self.kept.append(content)
         return Image(
             url="kept",
-            content_type=f"image/{format}",
-            file_name=None,
-            file_size=len(encoded),
-            width=width,
-            height=height,
+            content_type=content_type,
+            file_name=file_name or None,
+            file_size=len(content),
+            width=size[0],
+            height=size[1],
         )
 
 

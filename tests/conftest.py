@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.postgres import Postgres
 from tests.rig.process import ROOT, Server
+from tests.rig.s3 import S3
 
 
 @pytest.fixture(scope="session")
@@ -43,5 +45,21 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     # keeps: nobody is killed here.
     env = {"LIMNER_SLOTS": "16", "LIMNER_LEASE": "10"}
     running = Server(tmp_path_factory.mktemp("tls-home"), env=env, tls=True)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One real PostgreSQL for all tests that need a database of it."""
+    running = Postgres()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """One S3 for all tests that need a bucket of it."""
+    running = S3()
     yield running
     running.stop()

@@ -15,6 +15,7 @@ from PIL import Image
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.accept import accept
 from limner.endpoints.face_to_sticker.asked import canvas_of
+from limner.endpoints.face_to_sticker.extras import finish_of
 from limner.endpoints.face_to_sticker.schema import FaceToStickerInput
 from limner.errors import InputProblem, InvalidInput
 from limner.settings import Settings
@@ -111,12 +112,14 @@ FULL = FaceToStickerInput.model_validate(
         lambda: choose(ONE, 1),
         lambda: choose(ONE, 0, (0, 0, 1, 1)),
         lambda: canvas_of(FULL, Limits().max_pixels),
+        lambda: finish_of(FULL.model_copy(update={"outline_width": 20}), (64, 64)),
         lambda: accept(FaceToStickerInput, {"prompt": ""}),
         lambda: accept(FaceToStickerInput, []),
         asked(seed="x"),
         asked(guidance_scale=21),
         asked(image_size="large"),
         asked(face_box=[1, 2]),
+        asked(outline_color="red"),
         lambda: accept(FaceToStickerInput, {"prompt": "", "image_url": "", "x": 1}, strict=True),
     ],
 )

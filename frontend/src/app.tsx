@@ -1,19 +1,20 @@
 /** The frame around every page: name, pages, language, appearance, and what is read out. */
-import { signal } from "@preact/signals";
+import { FilesPage } from "./desk/files";
+import { deskPages, isDesk } from "./desk/frame";
 import { KeysPage } from "./desk/keys";
+import { ModelsPage } from "./desk/models";
 import { RequestPage } from "./desk/request";
 import { RequestsPage } from "./desk/requests";
 import { SystemPage } from "./desk/system";
+import { WebhooksPage } from "./desk/webhooks";
 import { KeyGate, KeyInUse } from "./key";
-import { type Endpoint } from "./play/input";
 import { PlayPage } from "./play/page";
 import { link, route } from "./route";
 import { spoken } from "./say";
-import { access, admin } from "./server";
+import { endpoints } from "./served";
+import { access } from "./server";
 import { choose, type Language, language, languages, endpointText, t } from "./texts";
 import { chooseTheme, type Theme, theme } from "./theme";
-
-export const endpoints = signal<Endpoint[] | null>(null);
 
 export function App() {
   return (
@@ -45,6 +46,9 @@ function Page() {
   if (access.value !== "open") return <KeyGate />;
   const [page, id] = route.value.split("/");
   if (page === "requests") return id ? <RequestPage key={id} id={id} /> : <RequestsPage />;
+  if (page === "files") return <FilesPage />;
+  if (page === "webhooks") return <WebhooksPage />;
+  if (page === "models") return <ModelsPage />;
   if (page === "keys") return <KeysPage />;
   if (page === "system") return <SystemPage />;
   const all = endpoints.value ?? [];
@@ -56,9 +60,8 @@ function Page() {
 function Head() {
   const all = endpoints.value ?? [];
   const [page] = route.value.split("/");
-  const desk = admin.value ? (["requests", "keys", "system"] as const) : (["requests"] as const);
-  const elsewhere = desk.some((one) => one === page);
-  const current = elsewhere ? undefined : (all.find(({ id }) => id === route.value) ?? all[0]);
+  const desk = isDesk(page);
+  const current = desk ? undefined : (all.find(({ id }) => id === route.value) ?? all[0]);
   const open = access.value === "open";
   return (
     <header class="head">
@@ -73,13 +76,11 @@ function Head() {
               </a>
             ))
           : null}
-        {open
-          ? desk.map((one, index) => (
-              <a key={one} class={index === 0 ? "apart" : ""} href={link(one)} aria-current={one === page ? "page" : undefined}>
-                {t(`nav.${one}`)}
-              </a>
-            ))
-          : null}
+        {open ? (
+          <a class="apart" href={link(deskPages()[0] ?? "")} aria-current={desk ? "true" : undefined}>
+            {t("nav.desk")}
+          </a>
+        ) : null}
       </nav>
       <div class="look">
         <KeyInUse />

@@ -9,6 +9,8 @@ export type Found = {
   size?: number | undefined;
   width?: number | undefined;
   height?: number | undefined;
+  /** The platform for which the file was made, when it was made for one. */
+  platform?: string | undefined;
 };
 
 type Loose = Record<string, unknown>;
@@ -25,6 +27,7 @@ function asFile(name: string, value: Loose): Found | undefined {
     size: number("file_size"),
     width: number("width"),
     height: number("height"),
+    platform: typeof value.platform === "string" ? value.platform : undefined,
   };
 }
 
@@ -48,7 +51,10 @@ export function filesIn(answer: unknown): Found[] {
   return [...named, ...listed].filter(({ url }) => !urls.has(url) && urls.add(url));
 }
 
-export const isPicture = (file: Found) =>
+/** A picture to be shown large; what was made for a platform is only handed over. */
+export const isPicture = (file: Found) => !file.platform && looksLikePicture(file);
+
+export const looksLikePicture = (file: Found) =>
   file.type.startsWith("image/") || (!file.type && /^data:image|\.(png|jpe?g|webp|gif|avif)$/i.test(file.url));
 
 /** The picture to show first: a cut-out, which is what backdrops are for, else the answer's first. */

@@ -14,6 +14,8 @@ export type QueueStatus = {
   queue_position?: number;
   logs: LogEntry[] | null;
   metrics: { inference_time?: number };
+  /** A new small picture of what is being drawn, as a data URI. */
+  preview?: string;
   error?: string;
   error_type?: string;
 };

@@ -7,6 +7,7 @@ export type Widget =
   | { kind: "number"; whole: boolean; min?: number | undefined; max?: number | undefined; step: number }
   | { kind: "seed"; max: number }
   | { kind: "switch" }
+  | { kind: "colour" }
   | { kind: "choice"; options: string[] }
   | { kind: "several"; options: string[] }
   | { kind: "size"; presets: string[]; max: number }
@@ -70,7 +71,8 @@ export function fieldsOf(document: OpenApi, model: string): Field[] {
         description: schema.description ?? "",
         required: input.required?.includes(name) ?? false,
         extra: schema["x-extension"] === true,
-        default: schema.default,
+        // Null stands for nothing said.
+        default: schema.default ?? undefined,
         widget: widgetOf(name, schema, schemas),
       },
     ];
@@ -84,6 +86,12 @@ function widgetOf(name: string, schema: Schema, schemas: Schemas): Widget {
   if (sized) {
     return { kind: "size", presets: presets?.enum ?? [], max: sized.properties?.width?.maximum ?? 14142 };
   }
+  // What may be left out is written as a choice of its kind and null.
+  const [only] = branches.filter((branch) => branch.type !== "null");
+  if (only && branches.length === 2 && branches.some((branch) => branch.type === "null")) {
+    const { anyOf: _either, ...outside } = schema;
+    return widgetOf(name, { ...outside, ...only }, schemas);
+  }
   if (schema.enum) return { kind: "choice", options: schema.enum };
   if (schema.type === "array") {
     const options = schema.items && resolved(schema.items, schemas).enum;
@@ -96,6 +104,7 @@ function widgetOf(name: string, schema: Schema, schemas: Schemas): Widget {
 }
 
 function textOf(name: string, schema: Schema): Widget {
+  if (schema.ui?.field === "color") return { kind: "colour" };
   if (/archive|zip|_data_url$/.test(`${schema.ui?.field ?? ""} ${name}`)) return { kind: "archive" };
   if (schema.ui?.field === "image" || /image_url$/.test(name)) return { kind: "photo" };
   return { kind: "text", long: /prompt|text|caption/.test(name) };

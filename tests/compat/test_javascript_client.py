@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.compat.conftest import run_node, wheel_node
 from tests.rig.process import Server, eventually
 
 METRONOME = "limner/metronome"
@@ -117,17 +120,78 @@ def test_realtime(node: Node) -> None:
     assert last["result"]["steps"] == 1
 
 
+def test_realtime_by_the_websocket_that_node_22_has(tls_server: Server, node_modules: Path) -> None:
+    asked = ["client.mjs", tls_server.base, "names", "realtime"]
+    told = run_node([*asked, json.dumps([METRONOME, [{"steps": 2}]])], tls_server, wheel_node())
+    assert told["hasOwnSocket"]
+    assert told["answers"][0]["result"]["steps"] == 2
+
+
 def test_realtime_of_what_is_not_there_is_refused(node: Node) -> None:
     told = node("realtimeOfWhatIsNotThere", "fal-ai/nothing-here", road="names")
     assert told["status"] == 500  # the client's word for a refused handshake
 
 
-def test_upload_over_90_mib_goes_in_parts(node: Node) -> None:
-    assert node("uploadLarge", 91)["same"]
+@pytest.mark.parametrize("road", ["proxy", "names"])
+def test_upload_over_90_mib_goes_in_parts(node: Node, road: str) -> None:
+    assert node("uploadLarge", 91, road=road)["same"]
 
 
-def test_a_blob_in_the_input_is_uploaded_first(node: Node) -> None:
-    assert node("autoUpload", METRONOME, {"steps": 1}, "12345")["data"]["read"] == 5
+@roads
+def test_a_blob_in_the_input_is_uploaded_first(node: Node, road: str) -> None:
+    assert node("autoUpload", METRONOME, {"steps": 1}, "12345", road=road)["data"]["read"] == 5
+
+
+@roads
+def test_what_is_said_beside_the_input_is_heeded(node: Node, road: str) -> None:
+    """Hint, priority, start timeout and headers are taken; a lifecycle can be seen."""
+    lives = node("askedFor", METRONOME, {"steps": 1}, road=road)
+    assert len(lives) == 3
+    assert all(0 < life <= 90 for life in lives)
+
+
+def test_an_upload_lives_as_long_as_its_settings_say(node: Node) -> None:
+    every = ["immediate", 90, "1h", "1d", "7d", "30d", "1y", "never"]
+    lives = node("uploadFor", every)
+    # A caller may ask for less than the operator's retention, here a day, and not for more.
+    said = dict.fromkeys(map(str, every), 86400) | {"immediate": 60, "90": 90, "1h": 3600}
+    assert all(-1 <= said[name] - life < 45 for name, life in lives.items()), lives
+    assert lives.keys() == said.keys()
+
+
+def test_a_run_by_get_takes_its_input_from_the_query(node: Node) -> None:
+    assert node("run", METRONOME, {"steps": 2}, {"method": "get"})["data"]["steps"] == 2
+
+
+def test_the_stream_opens_with_a_token_instead_of_the_key(node: Node) -> None:
+    told = node("streamWithoutKey", METRONOME, {"steps": 2}, road="names")
+    assert told["steps"] == 2
+
+
+def test_an_aborted_run_is_cancelled(node: Node, server: Server) -> None:
+    # wire.md 3.6: hanging up cancels.
+    assert node("runAborted", METRONOME, {"steps": 1234, "pause": 0.05}) == "AbortError"
+
+    def cancelled() -> bool:
+        listed = server.get("/limner/v1/requests", params={"state": "cancelled"}).json()
+        wholes = [server.get(f"/limner/v1/requests/{one['id']}") for one in listed["requests"]]
+        return any(whole.json()["input"].get("steps") == 1234 for whole in wholes)
+
+    eventually(cancelled)
+
+
+def test_a_start_timeout_is_the_users_and_is_not_tried_again(
+    node_modules: Path, tmp_path: Path
+) -> None:
+    """wire.md 2.4, 4.3; nobody works here, so nothing starts in time."""
+    idle = Server(tmp_path / "home", env={"LIMNER_WORKERS": "0"})
+    try:
+        asked = json.dumps([METRONOME, {"steps": 1}, {"startTimeout": 1.1}])
+        told = run_node(["client.mjs", idle.base, "proxy", "run", asked])
+        assert (told["status"], told["isUserTimeout"]) == (504, True)
+        assert len(idle.get("/limner/v1/requests").json()["requests"]) == 1
+    finally:
+        idle.stop()
 
 
 def test_wrong_input_is_a_validation_error(node: Node) -> None:

@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import fal_client
+import fal_client.client as addresses
 import pytest
 
 from tests.rig.process import Server, eventually
@@ -135,6 +136,21 @@ def test_a_start_timeout_ends_a_waiting_request(own_server: Server) -> None:
     )
     assert result.status_code == 504
     assert result.headers["x-fal-request-timeout-type"] == "user"
+
+
+def test_a_start_timeout_is_not_tried_again(
+    python_client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # wire.md 2.4, 4.3; nobody works here, so nothing starts in time.
+    idle = Server(tmp_path / "home", env={"LIMNER_WORKERS": "0"})
+    try:
+        monkeypatch.setattr(addresses, "RUN_URL_FORMAT", f"{idle.base}/fal.run/")
+        with pytest.raises(fal_client.FalClientHTTPError) as late:
+            python_client.run(METRONOME, {}, start_timeout=1.1)
+        assert (late.value.status_code, late.value.error_type) == (504, "request_timeout")
+        assert len(idle.get("/limner/v1/requests").json()["requests"]) == 1
+    finally:
+        idle.stop()
 
 
 def test_the_async_client_does_the_same(python_client: Client) -> None:

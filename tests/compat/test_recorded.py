@@ -7,22 +7,24 @@ before it fails somebody's app. Ids, tokens and poll counts are made equal; noth
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
-import fal_client
-import fal_client.client as addresses
-import httpx
 import pytest
 
-from tests.compat.conftest import python_client as python_client  # its cleaning up is wanted too
 from tests.compat.conftest import run_node
+from tests.compat.recorded import NODE_TABLE, PYTHON_TABLE, Row
 from tests.compat.recorder import Recorder, Sent
 from tests.rig.process import Server
 
-METRONOME = "limner/metronome"
-QUEUE = "queue.fal.run/limner/metronome"
+SENT = Path(__file__).parent / "python" / "sent.py"
+NEWEST, OLDER = "1.0.3", "0.13.2"
 SENT_TO_KEEP = frozenset(
     {
         "authorization", "content-type", "accept", "cache-control", "user-agent",
@@ -30,7 +32,10 @@ SENT_TO_KEEP = frozenset(
         "x-fal-file-name", "x-fal-object-lifecycle", "x-fal-object-lifecycle-preference",
     }
 )  # fmt: skip
-Row = tuple[str, str, dict[str, str], Any]
+
+
+#: Bytes of a body that are compared themselves; of a longer one, how many there are.
+LONGEST = 1000
 
 
 @pytest.fixture
@@ -49,9 +54,17 @@ def row(sent: Sent, base: str) -> Row:
     headers = {name: value for name, value in sent.headers.items() if name in SENT_TO_KEEP}
     if headers.get("authorization", "").startswith("Bearer"):
         headers["authorization"] = "Bearer {token}"
+    target = re.sub(r"(jwt_token=)[^&]+", r"\1{token}", target)
+    target = re.sub(r"/multipart/[^/]+/", "/multipart/{upload}/", target)
     body: Any = sent.body.decode(errors="replace")
     if headers.get("content-type") == "application/json" and body:
-        body = json.loads(body)
+        body = json.loads(re.sub(r'"\d{13}\.', '"{now}.', body))
+        if "parts" in body:  # parts of equal bytes have equal etags; here only their place counts
+            body["parts"] = sorted(
+                part.pop("etag") and part["partNumber"] for part in body["parts"]
+            )
+    elif len(body) > LONGEST:
+        body = f"{len(sent.body)} bytes"
     return sent.method, target, headers, body
 
 
@@ -62,207 +75,61 @@ def rows(recorder: Recorder) -> list[Row]:
         told = row(sent, recorder.base)
         if not found or told != found[-1]:
             found.append(told)
-    return found
+    # Parts go up side by side, in any order.
+    part = re.compile(r"\{name\}(/multipart/[^/]+)?/\d+$")
+    parts = iter(sorted((told for told in found if part.search(told[1])), key=number))
+    return [next(parts) if part.search(told[1]) else told for told in found]
 
 
-PYTHON = {
-    "authorization": "Key kid:ksecret",
-    "accept": "*/*",
-    "user-agent": f"fal-client/{fal_client.__version__} (python)",
-}
-JSON = {"content-type": "application/json"}
-HTTPX = f"python-httpx/{httpx.__version__}"
-LIFECYCLE = '{"expiration_duration_seconds": 3600}'
+def number(told: Row) -> int:
+    """Of a part, from its address."""
+    return int(told[1].rpartition("/")[2])
 
 
-def python_submit(client: fal_client.SyncClient) -> None:
-    handle = client.submit(
-        METRONOME,
-        {"steps": 0},
-        hint="warm",
-        priority="low",
-        start_timeout=30,
-        webhook_url="https://me.invalid/hook?a=b",
-        headers={"X-Fal-Store-IO": "1"},
-    )
-    handle.get()
-    handle.status(with_logs=True)
-    with pytest.raises(fal_client.FalClientHTTPError):
-        handle.cancel()
+@pytest.fixture(scope="session")
+def python_sent(server: Server, older_python_client: Path) -> Callable[[str], dict[str, list[Row]]]:
+    """What one version of `fal-client` sends in each call of ``sent.py``, made once."""
 
-
-def python_upload(client: fal_client.SyncClient) -> None:
-    settings = fal_client.StorageSettings(expires_in="1h")
-    client.upload(b"hello", "text/plain", "hello.txt", lifecycle=settings)
-
-
-def python_fallback(client: fal_client.SyncClient) -> None:
-    client.upload(b"hello", "text/plain", "hello.txt", repository="fal")
-
-
-PYTHON_TABLE: dict[str, tuple[Callable[[fal_client.SyncClient], object], list[Row]]] = {
-    "run": (
-        lambda client: client.run(METRONOME, {"steps": 0}, hint="warm"),
-        [
-            (
-                "POST",
-                "fal.run/limner/metronome",
-                {**PYTHON, **JSON, "x-fal-runner-hint": "warm"},
-                {"steps": 0},
+    @cache
+    def sent(version: str) -> dict[str, list[Row]]:
+        recorders = {call: Recorder(server.port) for call in PYTHON_TABLE}
+        try:
+            asked = json.dumps({call: recorder.base for call, recorder in recorders.items()})
+            env = dict(os.environ)
+            if version == OLDER:
+                env["PYTHONPATH"] = str(older_python_client)
+            done = subprocess.run(
+                [sys.executable, str(SENT), asked],
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
             )
-        ],
-    ),
-    "stream": (
-        lambda client: list(client.stream(METRONOME, {"steps": 0})),
-        [
-            (
-                "POST",
-                "fal.run/limner/metronome/stream",
-                {**PYTHON, **JSON, "accept": "text/event-stream", "cache-control": "no-store"},
-                {"steps": 0},
-            )
-        ],
-    ),
-    "submit, result, status, cancel": (
-        python_submit,
-        [
-            (
-                "POST",
-                f"{QUEUE}?fal_webhook=https%3A%2F%2Fme.invalid%2Fhook%3Fa%3Db",
-                {
-                    **PYTHON, **JSON, "x-fal-runner-hint": "warm", "x-fal-queue-priority": "low",
-                    "x-fal-request-timeout": "30.0", "x-fal-store-io": "1",
-                },
-                {"steps": 0},
-            ),
-            ("GET", f"{QUEUE}/requests/{{id}}/status?logs=false", PYTHON, ""),
-            ("GET", f"{QUEUE}/requests/{{id}}", PYTHON, ""),
-            ("GET", f"{QUEUE}/requests/{{id}}/status?logs=true", PYTHON, ""),
-            ("PUT", f"{QUEUE}/requests/{{id}}/cancel", PYTHON, ""),
-        ],
-    ),
-    "upload": (
-        python_upload,
-        [
-            (
-                "POST",
-                "rest.fal.ai/storage/auth/token?storage_type=fal-cdn-v3",
-                # The one call without the client's own name; wire.md 1.2.
-                {**PYTHON, **JSON, "accept": "application/json", "user-agent": HTTPX},
-                {},
-            ),
-            (
-                "POST",
-                "v3.fal.media/files/upload",
-                {
-                    **PYTHON, "authorization": "Bearer {token}", "content-type": "text/plain",
-                    "x-fal-file-name": "hello.txt", "x-fal-object-lifecycle": LIFECYCLE,
-                    "x-fal-object-lifecycle-preference": LIFECYCLE,
-                },
-                "hello",
-            ),
-        ],
-    ),
-    "upload by the fallback repository": (
-        python_fallback,
-        [
-            (
-                "POST",
-                "rest.fal.ai/storage/upload/initiate?storage_type=gcs",
-                {**PYTHON, **JSON, "accept": "application/json"},
-                {"file_name": "hello.txt", "content_type": "text/plain"},
-            ),
-            # The client's key leaks to the upload URL; wire.md 2.1.
-            (
-                "PUT",
-                "v3.fal.media/uploads/{name}",
-                {**PYTHON, "content-type": "text/plain"},
-                "hello",
-            ),
-        ],
-    ),
-}  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            return {call: rows(recorder) for call, recorder in recorders.items()}
+        finally:
+            for recorder in recorders.values():
+                recorder.close()
+
+    return sent
 
 
+@pytest.mark.parametrize("version", [NEWEST, OLDER])
 @pytest.mark.parametrize("call", PYTHON_TABLE)
 def test_python_sends_what_was_recorded(
-    recorder: Recorder,
-    python_client: fal_client.SyncClient,
-    monkeypatch: pytest.MonkeyPatch,
-    call: str,
+    python_sent: Callable[[str], dict[str, list[Row]]], version: str, call: str
 ) -> None:
-    monkeypatch.setattr(addresses, "RUN_URL_FORMAT", f"{recorder.base}/fal.run/")
-    monkeypatch.setattr(addresses, "QUEUE_URL_FORMAT", f"{recorder.base}/queue.fal.run/")
-    monkeypatch.setattr(addresses, "REST_URL", f"{recorder.base}/rest.fal.ai")
-    monkeypatch.setattr(addresses, "CDN_URL", f"{recorder.base}/v3.fal.media")
-    make, expected = PYTHON_TABLE[call]
-    make(fal_client.SyncClient(key="kid:ksecret"))
-    assert rows(recorder) == expected
-
-
-NODE = {
-    "authorization": "Key any:key",
-    "accept": "application/json",
-    "content-type": "application/json",
-    "user-agent": "@fal-ai/client/1.10.1",
-}
-NORMAL = {**NODE, "x-fal-queue-priority": "normal"}
-SSE = {**NODE, "accept": "application/json, text/event-stream"}
-
-NODE_TABLE: dict[str, tuple[list[Any], list[Row]]] = {
-    "run": (
-        ["run", METRONOME, {"steps": 0}],
-        [("POST", "fal.run/limner/metronome", NODE, {"steps": 0})],
-    ),
-    "stream": (
-        ["stream", METRONOME, {"steps": 0}],
-        [("POST", "fal.run/limner/metronome/stream", SSE, {"steps": 0})],
-    ),
-    "subscribe by polling": (
-        ["subscribe", METRONOME, {"steps": 0}],
-        [
-            ("POST", QUEUE, NORMAL, {"steps": 0}),
-            ("GET", f"{QUEUE}/requests/{{id}}/status?logs=1", NODE, ""),
-            ("GET", f"{QUEUE}/requests/{{id}}", NODE, ""),
-        ],
-    ),
-    "subscribe by streaming": (
-        ["subscribe", METRONOME, {"steps": 0}, {"mode": "streaming"}],
-        [
-            ("POST", QUEUE, NORMAL, {"steps": 0}),
-            ("GET", f"{QUEUE}/requests/{{id}}/status/stream?logs=1", SSE, ""),
-            ("GET", f"{QUEUE}/requests/{{id}}", NODE, ""),
-        ],
-    ),
-    "timeout": (
-        ["timeout", METRONOME, {"steps": 400, "pause": 0.05}, 1000],
-        [
-            ("POST", QUEUE, NORMAL, {"steps": 400, "pause": 0.05}),
-            ("GET", f"{QUEUE}/requests/{{id}}/status?logs=0", NODE, ""),
-            ("PUT", f"{QUEUE}/requests/{{id}}/cancel", NODE, ""),
-            ("GET", f"{QUEUE}/requests/{{id}}/status?logs=0", NODE, ""),
-            ("GET", f"{QUEUE}/requests/{{id}}", NODE, ""),
-        ],
-    ),
-    "upload": (
-        ["upload", "hello", "text/plain"],
-        [
-            (
-                "POST",
-                "rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3",
-                NODE,
-                {"content_type": "text/plain", "file_name": "hello.txt"},
-            ),
-            (
-                "PUT",
-                "v3.fal.media/uploads/{name}",
-                {"accept": "*/*", "content-type": "text/plain", "user-agent": "node"},
-                "hello",
-            ),
-            ("GET", "v3.fal.media/files/{name}", {"accept": "*/*", "user-agent": "node"}, ""),
-        ],
-    ),
-}
+    expected = PYTHON_TABLE[call]
+    if version == OLDER and call == "upload with lifecycle":
+        expected = []  # it has no such settings
+    found = python_sent(version)[call]
+    agents = {"{client}": f"fal-client/{version} (python)"}
+    agents["{client in parts}"] = "fal/0.1.0" if version == OLDER else agents["{client}"]
+    assert found == [
+        (method, target, {**headers, "user-agent": agents.get(agent, agent)}, body)
+        for method, target, headers, body in expected
+        for agent in [headers["user-agent"]]
+    ]
 
 
 @pytest.mark.parametrize("call", NODE_TABLE)

@@ -1,4 +1,4 @@
-"""`limner requests`: what became of a webhook, and sending it again."""
+"""`limner requests`: what became of a request and its webhook, and what can be done about it."""
 
 from __future__ import annotations
 
@@ -57,8 +57,29 @@ def test_a_webhook_is_listed_and_sent_again_by_the_running_server(
     assert any(request_id in line and "done 200" in line for line in listed.splitlines())
 
 
-def test_an_unknown_request_has_nothing_to_show_or_send(server: Server) -> None:
-    for command in ("show", "redeliver"):
+def test_a_request_is_cancelled_retried_and_deleted_beside_the_running_server(
+    server: Server,
+) -> None:
+    request_id = submit(server, "", steps=1000, pause=0.05)["request_id"]
+    early = limner(server, "rm", request_id)
+    assert (early.returncode, "has not ended" in early.stderr) == (1, True)
+    assert limner(server, "cancel", request_id).returncode == 0
+    eventually(lambda: "answer     499" in limner(server, "show", request_id).stdout)
+    # One that cannot be cancelled stops no other.
+    fresh = limner(server, "retry", request_id).stdout.strip()
+    assert fresh not in ("", request_id)
+    both = limner(server, "cancel", request_id, fresh)
+    assert both.returncode == 1
+    assert both.stderr == f"limner: {request_id}: The request has ended already\n"
+    assert fresh in both.stdout
+    eventually(lambda: "answer     499" in limner(server, "show", fresh).stdout)
+    gone = limner(server, "rm", request_id, fresh)
+    assert (gone.returncode, gone.stdout.count(" is deleted, ")) == (0, 2)
+    assert limner(server, "show", fresh).returncode == 1
+
+
+def test_an_unknown_request_has_nothing_to_show_or_change(server: Server) -> None:
+    for command in ("show", "redeliver", "cancel", "retry", "rm"):
         told = limner(server, command, "no-such-request")
         assert told.returncode == 1
         assert "no-such-request" in told.stderr

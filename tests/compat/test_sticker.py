@@ -102,6 +102,31 @@ def test_an_uploaded_photo_becomes_both_pictures_in_fals_exact_answer(
     assert any(message.startswith("Likeness to the photo: 0.") for message in messages)
 
 
+def test_exports_are_downloaded_under_their_names_with_their_types(python_client: Client) -> None:
+    result = python_client.subscribe(
+        STICKER,
+        {
+            "prompt": "a person",
+            "image_url": python_client.upload_file(ASTRONAUT),
+            "image_size": SMALL,
+            "exports": ["whatsapp", "print"],
+        },
+    )
+    told = {each["platform"]: each for each in result["exports"]}
+    assert list(told) == ["whatsapp", "print"]
+    for name, kind in (("whatsapp.webp", "image/webp"), ("print.pdf", "application/pdf")):
+        each = told[name.partition(".")[0]]
+        assert set(each) == {
+            "platform", "url", "content_type", "file_name", "file_size", "width", "height",
+        }  # fmt: skip
+        assert each["file_name"] == f"sticker-{name}"
+        assert each["url"].endswith(f"_sticker-{name}")
+        with urllib.request.urlopen(each["url"]) as answer:
+            assert answer.headers["content-type"] == each["content_type"] == kind
+            assert len(answer.read()) == each["file_size"]
+    assert picture(told["whatsapp"]["url"]).size == (512, 512)
+
+
 def test_run_and_the_queue_give_the_same_bytes_for_the_same_seed(python_client: Client) -> None:
     wish = {
         "prompt": "a person",

@@ -22,12 +22,17 @@ class Hub:
     """Serves ``root/<owner>/<name>/<path>``; the other fields are how it misbehaves."""
 
     root: Path
-    #: Path → error code and HTTP status.
+    #: Path → HTTP status and error code; status 0 says nothing at all.
     refuse: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     #: Paths whose next GET ends after half of what is left.
     cut: set[str] = field(default_factory=set[str])
     #: Paths of which other bytes are sent than the ETag promises.
     lie: set[str] = field(default_factory=set[str])
+    #: Path → what is waited for in the middle of its next GET.
+    held: dict[str, threading.Event] = field(default_factory=dict[str, threading.Event])
+    #: The commit that every branch is, and folders of other commits that differ.
+    commit: str = COMMIT
+    before: dict[str, Path] = field(default_factory=dict[str, Path])
     #: (method, path, Range, Authorization) of every request.
     seen: list[tuple[str, str, str | None, str | None]] = field(
         default_factory=list[tuple[str, str, str | None, str | None]]
@@ -66,13 +71,18 @@ class Hub:
                 owner, name, *parts = unquote(urlsplit(self.path).path).strip("/").split("/")
                 if parts[:1] != ["resolve"]:
                     return self._refused(404, "")
-                parts = parts[2:]
+                revision, parts = parts[1], parts[2:]
+                commit = revision if len(revision) == 40 else hub.commit
+                root = hub.before.get(commit, hub.root)
                 path = "/".join(parts)
                 span, token = self.headers.get("Range"), self.headers.get("Authorization")
                 hub.seen.append((self.command, path, span, token))
-                file = hub.root / owner / name / path
+                file = root / owner / name / path
                 if path in hub.refuse:
                     status, code = hub.refuse[path]
+                    if not status:
+                        self.close_connection = True
+                        return None
                     return self._refused(status, code)
                 if not file.is_file():
                     known = file.parents[len(parts) - 1].is_dir()
@@ -85,7 +95,7 @@ class Hub:
                 rest = content[start:]
                 self.send_response(206 if span else 200)
                 self.send_header("ETag", f'"{etag}"')
-                self.send_header("X-Repo-Commit", COMMIT)
+                self.send_header("X-Repo-Commit", commit)
                 self.send_header("Accept-Ranges", "bytes")
                 self.send_header("Content-Length", str(len(rest)))
                 if span:
@@ -98,6 +108,11 @@ class Hub:
                     hub.cut.remove(path)
                     rest = rest[: len(rest) // 2]
                     self.close_connection = True
+                if path in hub.held:
+                    middle = len(rest) // 2
+                    self.wfile.write(rest[:middle])
+                    hub.held.pop(path).wait(60)
+                    rest = rest[middle:]
                 self.wfile.write(rest)
                 return None
 

@@ -127,6 +127,28 @@ def test_the_same_request_gives_the_same_bytes_and_each_sample_is_its_seeds(
     assert scores.samples == [sample.similarity for sample in samples]
 
 
+def test_types_in_turn_draw_as_each_does_alone(
+    engine: DiffusionFaceId, home: Home, networks: Path
+) -> None:
+    """Through the studio that keeps two UNets: no type's LoRA or state reaches another (A.8)."""
+
+    def by(engine: DiffusionFaceId, name: str) -> list[bytes]:
+        return drawn_by(engine, model_type=name, num_inference_steps=1).files
+
+    alone = by(opened(networks, home()), "1_5-v1")
+    turns = [by(engine, name) for name in ("1_5-v1-plus", "1_5-v1", "SDXL-v1", "1_5-v2-plus")]
+    assert turns[1] == alone
+    assert by(engine, "1_5-v1") == alone
+    assert len({turn[0] for turn in turns}) == 4
+
+
+def test_seed_0_is_a_seed(engine: DiffusionFaceId) -> None:
+    """``seed or random()`` is an old slip (A.9)."""
+    zero, again = (drawn_by(engine, seed=0, num_inference_steps=1) for _ in range(2))
+    assert zero.output.seed == 0
+    assert zero.files == again.files
+
+
 def test_another_face_is_another_picture(engine: DiffusionFaceId) -> None:
     own = drawn_by(engine).files
     assert drawn_by(engine, face_image_url="06_biden_closeup.jpg").files != own

@@ -53,7 +53,7 @@ def latents(faceid: FaceId, **changes: Any) -> list[torch.Tensor]:
     return finished(denoise(faceid, dataclasses.replace(WISH, **changes)))
 
 
-def finished(steps: Generator[float, None, Any]) -> Any:
+def finished(steps: Generator[object, None, Any]) -> Any:
     """What a generator returns in the end."""
     while True:
         try:

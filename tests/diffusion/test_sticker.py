@@ -14,6 +14,7 @@ from diffusers.pipelines.controlnet.pipeline_controlnet_sd_xl import (
     StableDiffusionXLControlNetPipeline,
 )
 from PIL import Image
+from safetensors.torch import save_file
 
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.denoiser.denoiser import Denoiser
@@ -21,7 +22,7 @@ from limner.diffusion.keypoints import draw_keypoints, on_canvas
 from limner.diffusion.load import load_base, load_clip_vision
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
-from limner.diffusion.sticker import Sticker, StickerWish, denoise, join, no_face
+from limner.diffusion.sticker import Sticker, StickerWish, denoise, fuse_lora, join, no_face
 from limner.errors import NetworkUnfit
 from limner.stages.face import Face
 from tests.diffusion import tiny
@@ -197,6 +198,47 @@ def test_every_input_changes_the_sticker(
 def test_the_lora_changes_the_sticker(weights: Path, files: Path, sticker: Sticker) -> None:
     without = open_sticker(weights, files, lora=False)
     assert (latents(without, steps=2) - latents(sticker, steps=2)).abs().max() > 1e-3
+
+
+def test_a_lora_of_which_nothing_fits_is_refused(weights: Path, tmp_path: Path) -> None:
+    """diffusers only logs it, and draws without (A.8)."""
+    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
+    down, up = torch.ones(4, 64), torch.ones(64, 4)
+    name = "transformer.single_transformer_blocks.0.attn.to_q"
+    file = tmp_path / "flux.safetensors"
+    save_file({f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}, file)
+    with pytest.raises(NetworkUnfit, match="no LoRA for this base"):
+        fuse_lora(base, file)
+
+
+def test_without_peft_there_is_no_sticker_rather_than_one_without_its_lora(
+    weights: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffusers.loaders.lora_base.USE_PEFT_BACKEND", False)
+    base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
+    with pytest.raises(NetworkUnfit, match="PEFT"):
+        fuse_lora(base, files / tiny.STICKER_LORA)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0])
+def test_guidance_of_one_or_less_takes_the_positive_alone(
+    sticker: Sticker, guidance: float
+) -> None:
+    """With [nothing, face] diffusers would draw two faces at once and say no word (A.8)."""
+    alone = latents(sticker, steps=1, guidance=1.0)
+    away = {"negative_prompt": "beard", "ip_adapter_noise": 0.0}
+    assert torch.equal(latents(sticker, steps=1, guidance=guidance, **away), alone)
+
+
+def test_a_strength_of_zero_is_without_the_network_and_not_with_a_stale_one(
+    sticker: Sticker,
+) -> None:
+    """Neither the ControlNet nor the adapter is asked, and no face is left from before."""
+    one, other = (
+        latents(sticker, steps=1, instant_id_strength=0.0, face=face, guidance=1.0)
+        for face in FACES
+    )
+    assert torch.equal(one, other)
 
 
 def test_no_sticker_leaves_anything_for_the_next(sticker: Sticker) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limner.diffusion.sticker import StickerWish
 from limner.endpoints.base import Step, Workshop
 from limner.endpoints.face_to_sticker.diffusion import DiffusionSticker, open_engine
 from limner.endpoints.face_to_sticker.schema import (
@@ -91,12 +92,54 @@ def test_a_sticker_comes_with_and_without_its_background(
         {"instant_id_strength": 0.1},
         {"ip_adapter_weight": 1.0},
         {"guidance_scale": 9.0},
+        {"ip_adapter_noise": 0.0, "ip_adapter_weight": 1.0},
+        {"negative_prompt": "beard"},
+        {"num_inference_steps": 3},
     ],
 )
 def test_what_is_asked_for_is_seen(
     engine: DiffusionSticker, usual: Drawn, change: dict[str, Any]
 ) -> None:
     assert drawn_by(engine, **change).files[0] != usual.files[0]
+
+
+def test_a_sticker_has_the_size_that_was_asked_for_in_eights(engine: DiffusionSticker) -> None:
+    """diffusers' ControlNet pipeline rounds down and says no word (A.8)."""
+    drawn = drawn_by(engine, image_size={"width": 70, "height": 124}, num_inference_steps=1)
+    assert drawn.picture(0).shape == (128, 72, 3)
+    assert drawn.picture(1).shape == (128, 72, 4)
+    assert (drawn.output.sticker_image.width, drawn.output.sticker_image.height) == (72, 128)
+    told = [step.message for step in drawn.steps if step.level == "WARN"]
+    assert any("70×124 is drawn as 72×128" in line for line in told)
+
+
+def test_seed_0_is_a_seed_and_none_is_answered_with_the_one_that_was_drawn(
+    engine: DiffusionSticker,
+) -> None:
+    zero, again = (drawn_by(engine, seed=0, num_inference_steps=1) for _ in range(2))
+    assert zero.output.seed == 0
+    assert zero.files == again.files
+    any_seed = drawn_by(engine, seed=None, num_inference_steps=1)
+    assert any_seed.files != zero.files
+    replayed = drawn_by(engine, seed=any_seed.output.seed, num_inference_steps=1)
+    assert replayed.files == any_seed.files
+
+
+def test_instantid_is_given_the_embedding_as_it_was_measured(
+    engine: DiffusionSticker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raw, where FaceID wants length 1: pipelines.md finding 5."""
+    wishes: list[StickerWish] = []
+
+    def denoised(_: object, wish: StickerWish) -> None:
+        wishes.append(wish)
+        raise BrokenPicture("enough")
+
+    monkeypatch.setattr("limner.endpoints.face_to_sticker.diffusion.draw", denoised)
+    with pytest.raises(BrokenPicture, match="enough"):
+        drawn_by(engine)
+    assert wishes[0].face.shape == (512,)
+    assert abs(float(np.linalg.norm(wishes[0].face)) - 1) > 0.1
 
 
 def test_upscaled_is_twice_the_size_and_its_steps_are_really_taken(
@@ -118,6 +161,17 @@ def test_upscaled_is_twice_the_size_and_its_steps_are_really_taken(
 
 def test_without_upscale_its_steps_are_nothing(engine: DiffusionSticker, usual: Drawn) -> None:
     assert drawn_by(engine, upscale=False, upscale_steps=50).files == usual.files
+
+
+def test_a_finish_and_exports_are_made_as_on_the_sketch_engine(
+    engine: DiffusionSticker, usual: Drawn
+) -> None:
+    drawn = drawn_by(engine, outline_width=6, outline_color="#ff0000", exports=["line", "print"])
+    assert drawn.files[0] == usual.files[0]
+    assert (drawn.picture(1) == (255, 0, 0, 255)).all(axis=-1).any()
+    assert [each.platform for each in drawn.output.exports or []] == ["line", "print"]
+    assert drawn.files[3].startswith(b"%PDF-")
+    assert "exports" not in usual.output.model_dump(exclude_unset=True)
 
 
 def test_a_photo_without_a_face_is_the_same_error_as_everywhere(engine: DiffusionSticker) -> None:

@@ -35,14 +35,24 @@ class Album:
     def publish(
         self, encoded: bytes, *, width: int, height: int, format: str = "PNG"
     ) -> Description:
-        self.kept.append(encoded)
+        return self.publish_file(
+            encoded,
+            file_name=str(len(self.kept) + 1),
+            content_type=f"image/{format}",
+            size=(width, height),
+        )
+
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Description:
+        self.kept.append(content)
         return Description(
             url=f"kept/{len(self.kept)}",
-            content_type=f"image/{format}",
-            file_name=str(len(self.kept)),
-            file_size=len(encoded),
-            width=width,
-            height=height,
+            content_type=content_type,
+            file_name=file_name,
+            file_size=len(content),
+            width=size[0],
+            height=size[1],
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from limner.files.store import MOST_PARTS, NAME, Description, FileStore, read, reserve
+from limner.files.store import MOST_PARTS, NAME, Description, FileStore, Overdue, read, reserve
 from tests.files.conftest import START, Clock
 
 PNG = Description("image/png", START + 60)
@@ -43,6 +43,24 @@ def test_what_was_saved_is_found_and_read_as_it_was_said(store: FileStore) -> No
     assert stored.sha256 == hashlib.sha256(b"12345").hexdigest()
     assert (stored.created_at, stored.expires_at) == (START, START + 60)
     assert read(store, name) == b"12345"
+
+
+def test_the_listing_has_every_file_that_is_found_with_whose_it_is(
+    store: FileStore, clock: Clock
+) -> None:
+    assert list(store.listing()) == []
+    hers = store.save(reserve(), [b"1"], Description("image/png", START + 60, owner="her-key"))
+    nobodys = store.save(reserve(), [b"22"], FOREVER)
+    gone = store.save(reserve(), [b"333"], FOREVER)
+    store.delete(gone.name)
+    store.save_part(reserve(), 1, [b"not a file yet"])
+    assert (hers.owner, nobodys.owner) == ("her-key", "")
+    assert {file.name: file for file in store.listing()} == {
+        hers.name: hers,
+        nobodys.name: nobodys,
+    }
+    clock.now = START + 61
+    assert list(store.listing()) == [nobodys]
 
 
 def test_an_empty_file_is_a_file(store: FileStore) -> None:
@@ -146,6 +164,18 @@ def test_what_expired_is_not_found_even_before_it_is_swept(store: FileStore, clo
     assert store.expire(clock.now) == 1
     assert store.expire(clock.now) == 0
     assert read(store, lasting) == b"y"
+
+
+def test_what_is_overdue_is_what_the_next_sweep_removes(store: FileStore, clock: Clock) -> None:
+    due, kept = reserve("due.png"), reserve("kept.png")
+    store.save(due, [b"12345"], PNG)
+    store.save(kept, [b"1"], FOREVER)
+    assert list(store.overdue(clock.now)) == []
+    clock.now += 60
+    assert list(store.overdue(clock.now)) == [Overdue(due, 5)]
+    store.expire(clock.now)
+    assert list(store.overdue(clock.now)) == []
+    assert read(store, kept) == b"1"
 
 
 def test_a_name_whose_file_expired_may_be_saved_anew(store: FileStore, clock: Clock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import zipfile
 from pathlib import Path
 
 from PIL import Image
@@ -14,6 +15,7 @@ from tests.playground.conftest import Visit
 
 FACES = Path(__file__).parents[1] / "faces"
 PHOTO = "#field-image_url"
+ZIP = "#field-face_images_data_url"
 
 
 def ending(text: str) -> re.Pattern[str]:
@@ -56,6 +58,75 @@ def test_the_sample_face_becomes_a_sticker_and_is_remembered(visit: Visit, netwo
     expect(page.locator("img.drawn")).to_be_visible()
     page.get_by_role("button", name="Delete a person from this browser").click()
     expect(page.get_by_text("What you make appears here.")).to_be_visible()
+
+
+def test_a_finished_sticker_comes_ready_for_each_platform(visit: Visit, networks: Path) -> None:
+    page = visit()
+    page.get_by_text("Limner extras").click()
+    page.get_by_label("Outline", exact=True).fill("12")
+    page.get_by_label("Pick a colour").fill("#ffd84d")
+    page.get_by_label("Shadow").check()
+    for platform in ("Print (PDF)", "Slack"):
+        page.get_by_label(platform).check()
+    page.get_by_text("Settings").click()
+    page.locator("#field-image_size").select_option("square")
+    page.get_by_role("tab", name="JSON").click()
+    said = json.loads(page.locator("#json").input_value())
+    assert {name: said[name] for name in said if name not in ("prompt", "image_url")} == {
+        "outline_width": 12,
+        "outline_color": "#ffd84d",
+        "shadow": True,
+        "exports": ["slack", "print"],
+        "image_size": "square",
+    }
+    run(page)
+    exports = page.locator(".exports a")
+    expect(exports).to_have_count(2)
+    assert page.get_by_role("radio", name="Exports").count() == 0, "they are no views"
+    begins = {"Slack": b"\x89PNG", "Print": b"%PDF"}
+    for platform, magic in begins.items():
+        with page.expect_download() as downloading:
+            exports.filter(has_text=platform).click()
+        assert downloading.value.path().read_bytes().startswith(magic)
+
+
+def test_a_sticker_is_handed_to_the_share_sheet_of_a_telephone(
+    visit: Visit, networks: Path
+) -> None:
+    """Chromium has no share sheet here: a stand-in takes what would go to it."""
+    page = visit(viewport={"width": 390, "height": 800}, is_mobile=True, has_touch=True)
+    page.add_init_script(
+        """navigator.canShare = ({ files }) => files.length === 1;
+        navigator.share = async ({ files: [it] }) => { window.shared = [it.type, it.size] };"""
+    )
+    page.reload()
+    run(page)
+    page.get_by_role("button", name="Share").tap()
+    page.wait_for_function("window.shared !== undefined")
+    kind, size = page.evaluate("window.shared")
+    assert kind == "image/png"
+    assert size > 10_000
+
+
+def test_a_zip_of_photos_is_sent_and_drawn_from(visit: Visit, networks: Path) -> None:
+    page = visit("#/fal-ai/ip-adapter-face-id")
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_text("Settings").click()
+    for name, value in (("num_samples", "1"), ("width", "256"), ("height", "256")):
+        page.locator(f"#field-{name}").fill(value)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("03_obama_frontal_dark_skin.jpg", "04_obama_speaking.jpg"):
+            archive.write(FACES / name, name)
+    for content, name in ((b"no archive", "wrong.zip"), (packed.getvalue(), "faces.zip")):
+        chosen = {"name": name, "mimeType": "application/zip", "buffer": content}
+        page.locator(ZIP).set_input_files(chosen)  # pyright: ignore[reportArgumentType]
+        expect(page.get_by_text(name)).to_be_visible()
+        run(page)
+        if name == "wrong.zip":
+            expect(page.locator(f"{ZIP}-fault")).to_contain_text("archive")
+    expect(page.locator("img.drawn")).to_have_js_property("naturalWidth", 256, timeout=120_000)
+    expect(page.locator(".log")).to_contain_text("Archive read: 2 photos")
 
 
 def test_a_photo_without_a_face_is_told_at_its_field(visit: Visit, networks: Path) -> None:
@@ -130,9 +201,10 @@ def test_of_two_faces_the_one_pointed_at_is_meant(visit: Visit, networks: Path) 
     page.locator("#json").fill(json.dumps({**sent, "face_index": 7}))
     run(page)
     expect(page.locator("#json-fault")).to_contain_text("There are 2 faces in the photo")
+    expect(page.locator(".easel svg rect.found")).to_have_count(2)  # shown on the photo itself
     page.get_by_role("tab", name="Form").click()
     page.get_by_role("button", name="Face 8 by size").click()
-    faces = page.locator("svg rect.found")
+    faces = page.locator("dialog svg rect.found")
     expect(faces).to_have_count(2)  # as the server found them
     place = faces.nth(1).bounding_box()
     assert place is not None

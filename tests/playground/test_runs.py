@@ -40,6 +40,18 @@ def test_a_run_shows_its_steps_and_stops_when_cancelled(visit: Visit) -> None:
     assert "400 of 400" not in last.inner_text()
 
 
+def test_the_picture_so_far_is_shown_while_it_is_drawn(visit: Visit) -> None:
+    page = visit(METRONOME)
+    begin(page, '{"steps": 400, "pause": 0.05, "previews": true}')
+    so_far = page.get_by_alt_text("The picture so far")
+    expect(so_far).to_have_attribute("src", re.compile("^data:image/webp;base64,"))
+    first = so_far.get_attribute("src")
+    expect(so_far).not_to_have_attribute("src", first or "")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".phase")).to_have_text("Cancelled")
+    expect(so_far).to_have_count(0)
+
+
 def test_a_reload_during_a_run_takes_it_up_again(visit: Visit) -> None:
     page = visit(METRONOME)
     submitted: list[str] = []

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from limner.cli.serve import PLAYGROUND
 from tests.compat.conftest import node_program
-from tests.playground.conftest import FRONTEND
-from tests.rig.process import ROOT, Server
+from tests.playground.conftest import FRONTEND, Visit
+from tests.rig.process import ROOT, Server, eventually
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
 
@@ -97,16 +100,55 @@ def test_what_is_committed_is_what_the_source_builds(tmp_path: Path, node_module
     assert built == committed
 
 
-def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert made.returncode == 0, made.stderr
-    (wheel,) = tmp_path.glob("*.whl")
+def ran(*words: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a program that must go well."""
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Limner as it is installed elsewhere."""
+    folder = tmp_path_factory.mktemp("wheel")
+    ran(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_serves_the_page_from_a_venv_of_its_own(
+    wheel: Path, tmp_path: Path, visit: Visit
+) -> None:
+    """Limner itself comes from the wheel; only what it depends on is lent by our environment."""
+    venv = tmp_path / "venv"
+    ran(sys.executable, "-m", "venv", "--without-pip", venv)
+    python = venv / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
+    ran(*pip, "--no-deps", "--no-index", "--disable-pip-version-check", wheel)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    (packages / "lent.pth").write_text(sysconfig.get_path("purelib"))
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"LIMNER_HOME": str(tmp_path / "home"), "PYTHONSAFEPATH": "1"}
+    where = "import limner, sys; sys.exit(not limner.__file__.startswith(sys.prefix))"
+    ran(python, "-c", where, env=env)
+    log = tmp_path / "log"
+    with log.open("w") as said:
+        serving = subprocess.Popen(
+            [venv / "bin" / "limner", "serve", "--port", "0", "--no-worker"],
+            env=env,
+            cwd=tmp_path,
+            stderr=said,
+        )
+    try:
+        base = eventually(lambda: re.findall(r"http://\S+", log.read_text()))[0]
+        page = visit(base=base)
+        expect(page.get_by_role("heading", name="Face to Sticker")).to_be_visible()
+        expect(page.get_by_alt_text("Your photo")).not_to_have_js_property("naturalWidth", 0)
+    finally:
+        serving.terminate()
+        serving.wait(30)
+
+
+def test_the_wheel_holds_the_page(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = {
             name.removeprefix("limner/playground/"): archive.read(name)

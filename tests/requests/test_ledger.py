@@ -1,4 +1,4 @@
-"""The ledger's rules one by one, on a real SQLite file."""
+"""The ledger's rules one by one, on a real SQLite file and on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from limner.errors import Refused
+from limner.requests.bell import bell_folder
 from limner.requests.database import Closed, Database, SchemaTooNew
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
@@ -42,8 +43,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
-    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", lease=10, retention=100, clock=clock) as it:
+def ledger(url: str, clock: Clock) -> Iterator[Ledger]:
+    with Ledger(url, lease=10, retention=100, clock=clock) as it:
         yield it
 
 
@@ -75,7 +76,7 @@ def test_a_request_comes_back_as_it_was_said(ledger: Ledger) -> None:
     assert found.submission == said
 
 
-def test_submitted_means_durable(tmp_path: Path) -> None:
+def test_submitted_means_durable(url: str) -> None:
     """kill -9 the moment that submit answered: the row is there."""
     program = (
         "import os, signal, sys\n"
@@ -86,7 +87,6 @@ def test_submitted_means_durable(tmp_path: Path) -> None:
         "print(request.id, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
     died = subprocess.run(
         [sys.executable, "-c", program, url], capture_output=True, text=True, check=False
     )
@@ -97,8 +97,7 @@ def test_submitted_means_durable(tmp_path: Path) -> None:
     assert found.status is Status.QUEUED
 
 
-def test_processes_that_claim_at_once_never_get_the_same_request(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_processes_that_claim_at_once_never_get_the_same_request(url: str) -> None:
     with Ledger(url) as ledger:
         accepted = {submit(ledger).id for _ in range(60)}
     program = (
@@ -117,15 +116,15 @@ def test_processes_that_claim_at_once_never_get_the_same_request(tmp_path: Path)
     assert set(claimed) == accepted
 
 
-def test_a_failing_operation_fails_alone_in_its_commit(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+def test_a_failing_operation_fails_alone_in_its_commit(url: str) -> None:
+    database = Database(url)
     gate = threading.Event()
 
     def wait(connection: sa.Connection) -> None:
         gate.wait()
 
-    def put(connection: sa.Connection) -> int:
-        return connection.execute(schema.insert().values(version=1)).rowcount
+    def put(connection: sa.Connection) -> None:
+        connection.execute(schema.insert().values(version=1))
 
     def fail(connection: sa.Connection) -> None:
         connection.execute(schema.insert().values(version=1))
@@ -136,7 +135,7 @@ def test_a_failing_operation_fails_alone_in_its_commit(tmp_path: Path) -> None:
     gate.set()
     with pytest.raises(RuntimeError, match="alone"):
         futures[2].result()
-    assert [futures[1].result(), futures[3].result()] == [1, 1]
+    assert [futures[1].result(), futures[3].result()] == [None, None]
     count = sa.select(sa.func.count()).select_from(schema)
     assert database.read(lambda connection: connection.execute(count).scalar()).result() == 1 + 2
     database.close()
@@ -180,7 +179,7 @@ def test_on_a_full_disk_what_was_told_to_be_done_is_done_and_nothing_else(tmp_pa
 def test_while_another_process_holds_the_database_writers_wait_and_then_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limner.requests.database.BUSY_TIMEOUT", 100)
+    monkeypatch.setattr("limner.requests.connections.BUSY_TIMEOUT", 100)
     path = tmp_path / "ledger.db"
     with Ledger(f"sqlite:///{path}") as ledger:
         before = submit(ledger)
@@ -196,8 +195,7 @@ def test_while_another_process_holds_the_database_writers_wait_and_then_are_told
         assert [r.id for r in ledger.claim("w", [ENDPOINT], 9).result()] == [before.id, after.id]
 
 
-def test_closing_finishes_what_was_asked_and_refuses_what_comes_later(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_closing_finishes_what_was_asked_and_refuses_what_comes_later(url: str) -> None:
     ledger = Ledger(url)
     asked = [ledger.submit(Submission(ENDPOINT, {})) for _ in range(200)]
     ledger.close()
@@ -228,8 +226,7 @@ def test_a_clock_that_is_set_back_keeps_no_dead_workers_request(
     assert found.inference_time == 0  # rather than minus an hour
 
 
-def test_a_newer_schema_is_not_opened(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_a_newer_schema_is_not_opened(url: str) -> None:
     database = Database(url)
     database.write(lambda c: c.execute(schema.update().values(version=99))).result()
     database.close()
@@ -367,7 +364,8 @@ def test_deleting_deletes_and_tells_the_files(ledger: Ledger) -> None:
     assert ledger.deliveries(request.id).result() == []
 
 
-def test_nothing_of_a_deleted_request_stays_on_disk(ledger: Ledger, tmp_path: Path) -> None:
+def test_nothing_of_a_deleted_request_stays_on_disk(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     said = Submission(ENDPOINT, {"prompt": "a-very-private-prompt"})
     request = ledger.submit(said).result()
     ledger.cancel(request.id).result()
@@ -410,8 +408,7 @@ def test_a_late_failure_does_not_undo_a_delivery(ledger: Ledger, clock: Clock) -
     assert ledger.due(limit=1, lease=30).result() == []
 
 
-def test_the_bell_wakes_another_process(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_the_bell_wakes_another_process(url: str) -> None:
     program = (
         "import sys, threading\n"
         "from limner.requests.ledger import Ledger\n"
@@ -443,7 +440,7 @@ def test_a_dead_listener_is_forgotten(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", program, url], check=True)
     with Ledger(url) as ledger:
-        folder = ledger._bell._folder  # pyright: ignore[reportPrivateUsage]
+        folder = bell_folder(url)
         assert folder is not None
         assert len(list(folder.iterdir())) == 1
         submit(ledger)
@@ -454,8 +451,9 @@ def test_a_dead_listener_is_forgotten(tmp_path: Path) -> None:
 
 def test_a_bell_whose_folder_is_gone_stops_nobody(tmp_path: Path) -> None:
     """Temporary folders get swept; the ledger's writing thread must survive it."""
-    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
-        folder = ledger._bell._folder  # pyright: ignore[reportPrivateUsage]
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    with Ledger(url) as ledger:
+        folder = bell_folder(url)
         assert folder is not None
         folder.rmdir()
         submit(ledger)

@@ -1,4 +1,4 @@
-"""``python -m tests.rig serve PORT [--tls] | work``: Limner with the metronome as well."""
+"""``python -m tests.rig serve PORT [--tls] [--no-worker] | work``: Limner and the metronome."""
 
 import sys
 
@@ -12,7 +12,7 @@ RIG = (*ENDPOINTS, METRONOME)
 if sys.argv[1] == "serve":
     serve(
         Listen("127.0.0.1", int(sys.argv[2]), tls="--tls" in sys.argv),
-        with_workers=True,
+        with_workers="--no-worker" not in sys.argv,
         endpoints=RIG,
         worker_command=(sys.executable, "-m", "tests.rig", "work"),
     )

@@ -25,6 +25,7 @@ class MetronomeInput(FalModel):
     pause: float = Field(0.0, ge=0, description="Seconds between steps.")
     ending: str = Field("well", description="well, badly (our fault), no face, die")
     picture: str | None = Field(None, description="A URL to read before the first step.")
+    previews: bool = Field(False, description="Give every step a preview of its own.")
     journal: str | None = Field(None, description="A file that gets a line per step.")
 
 
@@ -50,7 +51,10 @@ class Metronome:
             if input.journal is not None:
                 with Path(input.journal).open("a") as journal:
                     journal.write(f"{number}\n")
-            yield Step(f"step {number + 1} of {input.steps}", (number + 1) / input.steps)
+            seen = b"%d ticks" % (number + 1) if input.previews else None
+            yield Step(
+                f"step {number + 1} of {input.steps}", (number + 1) / input.steps, preview=seen
+            )
             time.sleep(input.pause)
         if input.ending == "die":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -38,6 +38,7 @@ class Server:
         env: Mapping[str, str] | None = None,
         tls: bool = False,
         port: int = 0,
+        workers: bool = True,
     ) -> None:
         # One client, because making one reads every certificate there is; no line is kept, because
         # servers here come and go on the same port.
@@ -55,7 +56,9 @@ class Server:
             "LIMNER_ALLOW_PRIVATE_URLS": "1",
             **(env or {}),
         }
-        arguments = ["serve", str(port), *(["--tls"] if tls else [])]
+        arguments = ["serve", str(port)]
+        arguments += ["--tls"] if tls else []
+        arguments += [] if workers else ["--no-worker"]
         self._said_before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

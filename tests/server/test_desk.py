@@ -123,6 +123,45 @@ def test_deleting_a_request_deletes_its_pictures(guarded: Server, admin: dict[st
     assert guarded.get(f"{DESK}/requests/{request_id}", headers=admin).status_code == 404
 
 
+def uploaded(server: Server, key: dict[str, str]) -> str:
+    """A file as the JavaScript client uploads it; its URL."""
+    told = server.post(
+        "/rest.fal.ai/storage/upload/initiate", json={"file_name": "me.jpg"}, headers=key
+    ).json()
+    put = told["upload_url"].removeprefix(server.base)
+    assert server.call("PUT", put, content=b"a face").status_code == 200
+    return told["file_url"]
+
+
+def test_an_ended_request_is_submitted_again_as_long_as_its_photo_is_there(
+    guarded: Server, admin: dict[str, str], user: dict[str, str]
+) -> None:
+    photo = uploaded(guarded, user)
+    old = submit(guarded, user, steps=1, picture=photo)
+    before = ended(guarded, user, old)
+    # An admin's retry is still the user's request.
+    told = guarded.post(f"{DESK}/requests/{old}/retry", headers=admin).json()
+    assert told["retried"] == old
+    assert told["id"] != old
+    after = ended(guarded, user, told["id"])
+    assert (after["input"], after["answer"]["read"]) == (before["input"], len(b"a face"))
+
+    def retried(request_id: str, key: dict[str, str]) -> tuple[int, str | None]:
+        answer = guarded.post(f"{DESK}/requests/{request_id}/retry", headers=key)
+        return answer.status_code, answer.headers.get("x-fal-error-type")
+
+    for request_id in (old, told["id"]):
+        assert guarded.get(photo.removeprefix(guarded.base)).status_code == 200
+        guarded.call("DELETE", f"{DESK}/requests/{request_id}", headers=user)
+    assert guarded.get(photo.removeprefix(guarded.base)).status_code == 404
+    assert retried(old, user) == (404, None)
+    late = submit(guarded, user, steps=1, picture=photo)
+    assert ended(guarded, user, late)["http_status"] == 422
+    assert retried(late, user) == (410, "input_gone")
+    assert retried(submit(guarded, admin, steps=-1), user) == (404, None)  # somebody else's
+    assert retried(submit(guarded, user, steps=-1), user) == (409, None)
+
+
 def test_keys_are_made_listed_and_ended_by_admins_only(
     guarded: Server, admin: dict[str, str], user: dict[str, str]
 ) -> None:
@@ -156,5 +195,16 @@ def test_the_system_tells_engines_workers_and_queue(
     assert told["engines"]["limner/metronome"]["engine"] == "sketch"
     assert told["workers"]["alive"] == told["workers"]["wanted"] == 1
     guarded.post(f"{DESK}/requests/{waiting}/cancel", headers=admin)
-    (finder,) = [network for network in told["networks"] if network["name"] == "yunet"]
-    assert (finder["present"], finder["licence"]) == (True, "MIT")  # it is inside a dependency
+
+
+def test_workers_are_started_anew_and_lose_nothing(
+    guarded: Server, admin: dict[str, str], user: dict[str, str]
+) -> None:
+    (before,) = guarded.workers()
+    held = submit(guarded, admin, steps=60, pause=0.05)
+    eventually(lambda: guarded.get(f"{DESK}/requests/{held}", headers=admin).json()["progress"])
+    assert guarded.post(f"{DESK}/system/renew", headers=user).status_code == 403
+    assert guarded.post(f"{DESK}/system/renew", headers=admin).status_code == 200
+    eventually(lambda: guarded.workers() not in ([before], []))
+    assert ended(guarded, admin, held)["http_status"] == 200
+    assert "worker_died" not in guarded.log.read_text()

@@ -29,7 +29,7 @@ def test_the_document_has_fals_structure(server: Server) -> None:
     ]
     assert set(found["components"]["schemas"]) == {
         "QueueStatus", "FaceToStickerInput", "FaceToStickerOutput", "Image", "ImageSize",
-        "Scores",  # of return_scores, which fal does not have
+        "Scores", "Export",  # of return_scores and exports, which fal does not have
     }  # fmt: skip
 
 
@@ -54,10 +54,19 @@ def test_the_input_has_fals_defaults_and_texts(server: Server) -> None:
         "face_index": None,
         "face_box": None,
         "return_scores": False,
+        "outline_width": 0,
+        "outline_color": "#ffffff",
+        "shadow": False,
+        "trim": False,
+        "margin": 0,
+        "exports": None,
     }
     # What fal does not have says so.
     ours = [name for name, field in fields.items() if field.get("x-extension")]
-    assert ours == ["face_index", "face_box", "return_scores"]
+    assert ours == [
+        "face_index", "face_box", "return_scores",
+        "outline_width", "outline_color", "shadow", "trim", "margin", "exports",
+    ]  # fmt: skip
     assert fields["image_url"]["description"] == "URL of the video."
     assert schema["required"] == ["prompt", "image_url"]
     assert schema["x-fal-order-properties"] == list(fields)

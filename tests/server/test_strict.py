@@ -47,6 +47,8 @@ def test_limners_own_fields_are_known(server: Server) -> None:
         ({"sync_mode": True}, ("sync_mode",)),
         ({"face_index": 0}, ("face_index",)),
         ({"face_index": None}, ("face_index",)),
+        ({"outline_width": 0}, ("outline_width",)),
+        ({"exports": ["line"]}, ("exports",)),
         ({"image_size": {"width": 64, "depth": 1}}, ("image_size", "depth")),
     ],
 )

@@ -4,6 +4,7 @@ import { Copy } from "../controls";
 import { ask, enter, key, keyed, post } from "../server";
 import { moment, t } from "../texts";
 import { desk, Sure, Trouble, useFetched } from "./fetched";
+import { DeskPage } from "./frame";
 
 type Key = { id: string; scope: "api" | "admin"; created_at: number; revoked_at: number | null };
 
@@ -23,9 +24,8 @@ export function KeysPage() {
     await ask(desk(`keys/${id}`), { method: "DELETE" }).catch(() => undefined); // The list tells.
     await again();
   };
-  document.title = `${t("keys.title")} · Limner`;
   return (
-    <main id="page" class="desk" tabIndex={-1}>
+    <DeskPage name="keys">
       <h1>{t("keys.title")}</h1>
       {keyed.value ? null : <p>{t("keys.open")}</p>}
       <form
@@ -89,6 +89,6 @@ export function KeysPage() {
           </tbody>
         </table>
       ) : null}
-    </main>
+    </DeskPage>
   );
 }

@@ -6,7 +6,8 @@ import { nameOf } from "../play/stage";
 import { link } from "../route";
 import { ask, loadable, local } from "../server";
 import { language, moment, seconds, t } from "../texts";
-import { desk, Sure, Trouble, useFetched } from "./fetched";
+import { desk, Refused, Sure, Trouble, useAct, useFetched } from "./fetched";
+import { DeskPage } from "./frame";
 import { type State, StateMark } from "./requests";
 
 type Webhook = {
@@ -23,6 +24,7 @@ type Whole = {
   endpoint: string;
   status: "queued" | "running" | "done";
   progress: number;
+  preview: string | null;
   engine: string | null;
   created_at: number;
   started_at: number | null;
@@ -44,17 +46,21 @@ export function RequestPage({ id }: { id: string }) {
   const url = desk(`requests/${encodeURIComponent(id)}`);
   const { answer, fault, again } = useFetched<Whole>(url);
   const request = answer.value;
-  const act = async (path: string, method: string) => {
-    await ask(`${url}${path}`, { method }).catch(() => undefined); // What came of it is shown.
-    if (method === "DELETE") location.hash = link("requests");
-    else await again();
+  const { act, refused } = useAct(again);
+  const remove = async () => {
+    if (await act(url, { method: "DELETE" })) location.hash = link("requests");
   };
-  document.title = `${id.slice(0, 8)} · Limner`;
+  const retry = async () => {
+    refused.value = "";
+    try {
+      const fresh = await ask<{ id: string }>(`${url}/retry`, { method: "POST" });
+      location.hash = link(`requests/${fresh.id}`);
+    } catch (reason) {
+      refused.value = (reason as Error).message;
+    }
+  };
   return (
-    <main id="page" class="desk" tabIndex={-1}>
-      <p>
-        <a href={link("requests")}>← {t("requests.back")}</a>
-      </p>
+    <DeskPage name="requests" title={id.slice(0, 8)}>
       <h1>
         <code>{id}</code>
       </h1>
@@ -64,26 +70,33 @@ export function RequestPage({ id }: { id: string }) {
           <Facts request={request} />
           <div class="row">
             {request.status === "done" ? (
-              <Sure label={t("requests.delete")} sure={t("requests.delete.sure")} act={() => void act("", "DELETE")} />
+              <button type="button" onClick={() => void retry()}>
+                {t("requests.retry")}
+              </button>
             ) : (
-              <button type="button" onClick={() => void act("/cancel", "POST")}>
+              <button type="button" onClick={() => void act(`${url}/cancel`, { method: "POST" })}>
                 {t("requests.cancel")}
               </button>
             )}
             <a class="button" href={link(request.endpoint)} onClick={() => { pending.value = request.input; }}>
               {t("requests.again")}
             </a>
+            {request.status === "done" ? (
+              <Sure label={t("requests.delete")} sure={t("delete.sure")} act={() => void remove()} />
+            ) : null}
           </div>
+          <Refused why={refused.value} />
+          {request.preview ? <img class="glimpse" src={request.preview} alt={t("stage.preview")} /> : null}
           <Pictures request={request} />
           <Part title={t("requests.input")} value={request.input} />
           {request.logs.length ? <Log request={request} /> : null}
           {request.answer ? <Part title={t("requests.answer")} value={request.answer} /> : null}
           {request.webhooks.length ? (
-            <Webhooks all={request.webhooks} again={() => void act("/redeliver", "POST")} />
+            <Webhooks all={request.webhooks} again={() => void act(`${url}/redeliver`, { method: "POST" })} />
           ) : null}
         </>
       ) : null}
-    </main>
+    </DeskPage>
   );
 }
 

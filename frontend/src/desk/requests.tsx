@@ -3,7 +3,8 @@ import { useSignal } from "@preact/signals";
 import { link } from "../route";
 import { admin, keyed } from "../server";
 import { moment, seconds, t } from "../texts";
-import { desk, Trouble, useFetched } from "./fetched";
+import { desk, Refused, Sure, Trouble, useAct, useFetched } from "./fetched";
+import { DeskPage } from "./frame";
 
 const states = ["queued", "running", "done", "failed", "cancelled"] as const;
 export type State = (typeof states)[number];
@@ -29,11 +30,11 @@ export function RequestsPage() {
   const query = new URLSearchParams({ limit: String(Math.min(shown.value, 200)) });
   if (state.value) query.set("state", state.value);
   if (text.value) query.set("text", text.value);
-  const { answer, fault } = useFetched<{ requests: Entry[]; next: number | null }>(desk(`requests?${query}`));
+  const { answer, fault, again } = useFetched<{ requests: Entry[]; next: number | null }>(desk(`requests?${query}`));
   const withKeys = keyed.value && admin.value;
-  document.title = `${t("requests.title")} · Limner`;
+  const { act, refused } = useAct(again);
   return (
-    <main id="page" class="desk" tabIndex={-1}>
+    <DeskPage name="requests">
       <h1>{t("requests.title")}</h1>
       <p class="help">{t("requests.forgotten")}</p>
       <form class="row filters" role="search" onSubmit={(event) => event.preventDefault()}>
@@ -56,6 +57,7 @@ export function RequestsPage() {
         </select>
       </form>
       <Trouble fault={fault.value} />
+      <Refused why={refused.value} />
       {answer.value?.requests.length === 0 ? <p class="empty">{t("requests.none")}</p> : null}
       {answer.value?.requests.length ? (
         <table>
@@ -67,11 +69,12 @@ export function RequestsPage() {
               <th>{t("requests.when")}</th>
               <th>{t("requests.took")}</th>
               {withKeys ? <th>{t("requests.key")}</th> : null}
+              <th><span class="unseen">{t("requests.do")}</span></th>
             </tr>
           </thead>
           <tbody>
             {answer.value.requests.map((entry) => (
-              <Row key={entry.id} entry={entry} withKey={withKeys} />
+              <Row key={entry.id} entry={entry} withKey={withKeys} act={(path, method) => void act(desk(`requests/${entry.id}${path}`), { method })} />
             ))}
           </tbody>
         </table>
@@ -81,12 +84,15 @@ export function RequestsPage() {
           {t("requests.more")}
         </button>
       ) : null}
-    </main>
+    </DeskPage>
   );
 }
 
-function Row({ entry, withKey }: { entry: Entry; withKey: boolean }) {
+type Act = (path: string, method: "POST" | "DELETE") => void;
+
+function Row({ entry, withKey, act }: { entry: Entry; withKey: boolean; act: Act }) {
   const { started_at: from, finished_at: to } = entry;
+  const named = entry.id.slice(0, 8);
   return (
     <tr>
       <th scope="row">
@@ -100,8 +106,22 @@ function Row({ entry, withKey }: { entry: Entry; withKey: boolean }) {
       </td>
       <td>{entry.endpoint}</td>
       <td>{moment(entry.created_at)}</td>
-      <td>{from !== null && to !== null ? seconds(to - from) : "–"}</td>
+      <td data-label={t("requests.took")}>{from !== null && to !== null ? seconds(to - from) : "–"}</td>
       {withKey ? <td><code>{entry.key_id.slice(0, 6)}</code></td> : null}
+      <td class="acts">
+        {entry.state === "queued" || entry.state === "running" ? (
+          <button type="button" class="quiet" aria-label={`${t("requests.cancel")} ${named}`} onClick={() => act("/cancel", "POST")}>
+            {t("requests.cancel")}
+          </button>
+        ) : (
+          <>
+            <button type="button" class="quiet" aria-label={`${t("requests.retry")} ${named}`} onClick={() => act("/retry", "POST")}>
+              {t("requests.retry")}
+            </button>
+            <Sure label={t("delete")} sure={t("delete.sure")} name={named} act={() => act("", "DELETE")} />
+          </>
+        )}
+      </td>
     </tr>
   );
 }

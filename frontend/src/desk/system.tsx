@@ -1,7 +1,8 @@
 /** This server itself: what draws, who works, what waits, how long things are kept. */
 import { Coded } from "../controls";
-import { bytes, duration, moment, t } from "../texts";
+import { duration, moment, t } from "../texts";
 import { desk, Trouble, useFetched } from "./fetched";
+import { DeskPage } from "./frame";
 
 type System = {
   version: string;
@@ -13,15 +14,13 @@ type System = {
   workers: { alive: number; wanted: number; slots: number; threads: number };
   kept: { results: number; uploads: number };
   home: string;
-  networks: { name: string; purpose: string; licence: string; bytes: number; present: boolean }[];
 };
 
 export function SystemPage() {
   const { answer, fault } = useFetched<System>(desk("system"));
   const system = answer.value;
-  document.title = `${t("system.title")} · Limner`;
   return (
-    <main id="page" class="desk" tabIndex={-1}>
+    <DeskPage name="system">
       <h1>{t("system.title")}</h1>
       <Trouble fault={fault.value} />
       {system ? (
@@ -62,46 +61,13 @@ export function SystemPage() {
                   <td>{engine}</td>
                   <td>{system.queue[id]?.queued ?? 0}</td>
                   <td>{system.queue[id]?.running ?? 0}</td>
-                  <td>{why}</td>
+                  <td lang="en"><Coded text={why} /></td>
                 </tr>
               ))}
             </tbody>
           </table>
-          <Networks all={system.networks} />
         </>
       ) : null}
-    </main>
-  );
-}
-
-/** The networks that the sketch engine draws with. A missing one is fetched when it is first needed. */
-function Networks({ all }: { all: System["networks"] }) {
-  return (
-    <>
-      <h2>{t("system.networks")}</h2>
-      <p class="help"><Coded text={t("system.networks.help")} /></p>
-      <table>
-        <thead>
-          <tr>
-            <th>{t("system.network")}</th>
-            <th>{t("system.purpose")}</th>
-            <th>{t("stage.size")}</th>
-            <th>{t("system.licence")}</th>
-            <th>{t("system.present")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {all.map((network) => (
-            <tr key={network.name}>
-              <th scope="row">{network.name}</th>
-              <td lang="en">{network.purpose}</td>
-              <td>{bytes(network.bytes)}</td>
-              <td>{network.licence}</td>
-              <td>{t(network.present ? "system.here" : "system.missing")}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </>
+    </DeskPage>
   );
 }

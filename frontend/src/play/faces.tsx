@@ -114,7 +114,6 @@ function Marks({ width, height }: { width: number; height: number }) {
     take(Math.max(box[2], box[3]) < short * STILL ? pointed(from.value) : box, undefined);
     from.value = null;
   };
-  const chosen = input.value.face_box;
   return (
     <svg
       viewBox={`0 0 ${width} ${height}`}
@@ -130,9 +129,27 @@ function Marks({ width, height }: { width: number; height: number }) {
       }}
       onPointerUp={settle}
     >
+      <Boxes />
+    </svg>
+  );
+}
+
+/** The boxes alone, over a photo that is only looked at. */
+export function Places({ width, height }: { width: number; height: number }) {
+  return (
+    <svg class="places-in" viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
+      <Boxes />
+    </svg>
+  );
+}
+
+function Boxes() {
+  const chosen = input.value.face_box;
+  return (
+    <>
       {found.value.map((box) => <Mark key={box.join()} box={box} kind="found" />)}
       {isBox(chosen) ? <Mark box={chosen} kind="chosen" /> : null}
-    </svg>
+    </>
   );
 }
 

@@ -1,6 +1,6 @@
 /** One field of the form: label, control, help, and what is wrong with it. */
 import { type Field as Known, type Widget } from "../schema";
-import { fieldText, t } from "../texts";
+import { fieldText, optionText, t } from "../texts";
 import { faults, fieldId, set, valueOf } from "./input";
 import { ArchiveField, PhotoField } from "./photo";
 import { SizeField } from "./size";
@@ -68,6 +68,8 @@ function Control({ known, described }: Props) {
       return <SeedControl known={known} described={described} max={known.widget.max} />;
     case "switch":
       return <SwitchControl known={known} described={described} />;
+    case "colour":
+      return <ColourControl known={known} described={described} />;
     case "choice":
       return <ChoiceControl known={known} described={described} options={known.widget.options} />;
     case "several":
@@ -168,6 +170,30 @@ function SwitchControl(props: Props) {
   );
 }
 
+/** The colour as one sees it, and as it is written; a picker knows only the long form. */
+function ColourControl(props: Props) {
+  const { known } = props;
+  const written = String(valueOf(known) ?? "");
+  const long = /^#[0-9a-f]{3}$/i.test(written) ? written.replace(/[0-9a-f]/gi, "$&$&") : written;
+  return (
+    <div class="colour">
+      <input
+        type="color"
+        aria-label={t("form.colour")}
+        value={/^#[0-9a-f]{6}$/i.test(long) ? long : "#000000"}
+        onInput={(event) => set(known.name, event.currentTarget.value)}
+      />
+      <input
+        type="text"
+        class="mono"
+        {...common(props)}
+        value={written}
+        onInput={(event) => set(known.name, event.currentTarget.value.trim())}
+      />
+    </div>
+  );
+}
+
 function ChoiceControl({ options, ...props }: Props & { options: string[] }) {
   const { known } = props;
   return (
@@ -198,7 +224,7 @@ function SeveralControl({ options, known, described }: Props & { options: string
             checked={chosen.includes(option)}
             onChange={(event) => turn(option, event.currentTarget.checked)}
           />
-          {option}
+          {optionText(known.name, option)}
         </label>
       ))}
     </div>

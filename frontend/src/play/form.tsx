@@ -1,8 +1,8 @@
 /** The form of an endpoint, or its JSON; and Run. */
 import { useSignal } from "@preact/signals";
 import { Coded, Tabs } from "../controls";
-import { isFront } from "../schema";
-import { t } from "../texts";
+import { type Field as Known, isFront } from "../schema";
+import { type Group, groupOf, groups, t } from "../texts";
 import { Field } from "./field";
 import { endpoint, faults, fields, input, replace } from "./input";
 import { JsonEditor } from "./json";
@@ -73,13 +73,25 @@ function Fields() {
         <details>
           <summary>{t("form.extras")}</summary>
           <p class="help">{t("form.extras.help")}</p>
-          {extras.map((field) => (
-            <Field key={field.name} known={field} />
+          {grouped(extras).map(([group, members]) => (
+            <fieldset key={group} class="group">
+              <legend>{t(`group.${group}`)}</legend>
+              {members.map((field) => (
+                <Field key={field.name} known={field} />
+              ))}
+            </fieldset>
           ))}
         </details>
       ) : null}
     </>
   );
+}
+
+/** Extras by what they are about; a group is there only when it has members. */
+function grouped(extras: Known[]): [Group, Known[]][] {
+  return groups
+    .map((group): [Group, Known[]] => [group, extras.filter(({ name }) => groupOf(name) === group)])
+    .filter(([, members]) => members.length);
 }
 
 const isOf = (group: { name: string }[], name: string) => group.some((field) => field.name === name);

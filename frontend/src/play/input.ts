@@ -82,9 +82,10 @@ export function check(pending: ReadonlySet<string>): boolean {
 /** The server's complaints at their fields: our words where we have them, and its own. */
 export function told(complaints: Complaint[]): boolean {
   const found: Record<string, string> = {};
-  for (const { loc, msg, type } of complaints) {
+  for (const { loc, msg, type, ctx } of complaints) {
     const name = String(loc[1] ?? "");
-    const ours = maybe(`error.${type}`);
+    // Where faces were found and another was meant, "no face" would be wrong.
+    const ours = ctx?.faces ? undefined : maybe(`error.${type}`);
     const text = ours ? `${ours} ${t("error.said", { message: msg })}` : msg;
     found[field(name) ? name : ""] = text;
   }

@@ -22,6 +22,8 @@ export type Run = {
   position: number;
   progress: number;
   logs: LogEntry[];
+  /** The picture so far, small, while it is drawn. */
+  preview: string;
   lost: boolean;
   answer: unknown;
   engine: string | null;
@@ -32,7 +34,7 @@ export type Run = {
 
 const fresh: Run = {
   id: "", endpoint: "", input: {}, startedAt: 0, phase: "idle", position: 0, progress: 0, logs: [],
-  lost: false, answer: null, engine: null, inferenceTime: null, totalTime: 0, fault: "",
+  preview: "", lost: false, answer: null, engine: null, inferenceTime: null, totalTime: 0, fault: "",
 };
 
 export const run = signal<Run>(fresh);
@@ -128,7 +130,8 @@ function take(status: QueueStatus): void {
   const stopping = before.phase === "cancelling";
   const phase = stopping ? "cancelling" : status.status === "IN_QUEUE" ? "queued" : "running";
   const position = status.queue_position ?? 0;
-  update({ logs, progress, lost: false, phase, position });
+  const preview = status.preview ?? before.preview;
+  update({ logs, progress, preview, lost: false, phase, position });
   if (phase === "queued" && (before.position !== position || before.logs.length === 0)) {
     say(position ? t("phase.queued.at", { count: position }) : t("phase.queued.next"));
   } else if (phase === "running" && before.phase !== "running") say(t("phase.running"));

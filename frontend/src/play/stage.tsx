@@ -1,10 +1,11 @@
 /** The result, large: the photo becomes the picture here. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { Copy, Segments } from "../controls";
-import { type Found, filesIn, hero, isPicture } from "../pictures";
+import { type Found, filesIn, hero, isPicture, looksLikePicture } from "../pictures";
 import { say } from "../say";
 import { local } from "../server";
-import { bytes, maybe, seconds, t } from "../texts";
+import { bytes, maybe, optionText, seconds, t } from "../texts";
+import { Places } from "./faces";
 import { photoFields, set } from "./input";
 import { choose, preview } from "./photos";
 import { busy, run } from "./run";
@@ -46,8 +47,10 @@ export function Stage() {
       >
         {shown ? (
           <Picture key={shown.url} file={shown} />
+        ) : busy.value && run.value.preview ? (
+          <img class="glimpse" src={run.value.preview} alt={t("stage.preview")} />
         ) : photo.value ? (
-          <img class="photo-shown" src={photo.value} alt={t("photo.alt")} />
+          <Photo key={photo.value} url={photo.value} />
         ) : (
           <span class="frame" aria-hidden="true" />
         )}
@@ -95,6 +98,23 @@ function Picture({ file }: { file: Found }) {
       alt={t("stage.alt", { name: nameOf(file), prompt })}
       onError={() => { gone.value = true; }}
     />
+  );
+}
+
+/** The photo, with the faces that were found in it and the one that is meant. */
+function Photo({ url }: { url: string }) {
+  const size = useSignal({ width: 0, height: 0 });
+  return (
+    <span class="photo-shown">
+      <img
+        src={url}
+        alt={t("photo.alt")}
+        onLoad={({ currentTarget: { naturalWidth, naturalHeight } }) => {
+          size.value = { width: naturalWidth, height: naturalHeight };
+        }}
+      />
+      {size.value.width ? <Places {...size.value} /> : null}
+    </span>
   );
 }
 
@@ -177,19 +197,46 @@ function Facts({ shown, others }: { shown: Found | undefined; others: Found[] })
           />
         ) : null}
       </dl>
-      {others.length ? (
-        <ul class="files" aria-label={t("stage.files")}>
-          {others.map((file) => (
-            <li key={file.url}>
-              <a href={local(file.url)} download={file.fileName}>
-                {nameOf(file)} <span>{file.fileName}</span>
-              </a>
-            </li>
-          ))}
-        </ul>
-      ) : null}
+      <Exports all={others.filter(({ platform }) => platform)} />
+      <Others all={others.filter(({ platform }) => !platform)} />
       <p class="note">{t("stage.made")}</p>
     </>
+  );
+}
+
+/** The sticker as each platform wants it, to be taken along. */
+function Exports({ all }: { all: Found[] }) {
+  if (!all.length) return null;
+  return (
+    <section class="exports">
+      <h2>{t("stage.exports")}</h2>
+      <ul>
+        {all.map((file) => (
+          <li key={file.url}>
+            <a href={local(file.url)} download={file.fileName}>
+              {looksLikePicture(file) ? <img class="checker" src={local(file.url)} alt="" /> : <span class="sheet" aria-hidden="true">PDF</span>}
+              <strong>{optionText("exports", file.platform ?? "")}</strong>
+              <span>{[file.width && file.height ? `${file.width} × ${file.height}` : "", file.size ? bytes(file.size) : ""].filter(Boolean).join(", ")}</span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Others({ all }: { all: Found[] }) {
+  if (!all.length) return null;
+  return (
+    <ul class="files" aria-label={t("stage.files")}>
+      {all.map((file) => (
+        <li key={file.url}>
+          <a href={local(file.url)} download={file.fileName}>
+            {nameOf(file)} <span>{file.fileName}</span>
+          </a>
+        </li>
+      ))}
+    </ul>
   );
 }
 

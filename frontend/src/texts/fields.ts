@@ -26,6 +26,12 @@ export const fieldTexts: Record<string, Record<string, readonly [string, string]
     instant_id_strength: ["Likeness", "How strongly the face is held to the photo."],
     ip_adapter_weight: ["Photo's influence", "How much of the photo's look comes along."],
     ip_adapter_noise: ["Photo's noise", "Noise on that influence; more of it, freer drawing."],
+    outline_width: ["Outline", "Its width in pixels; 0 is none. 16 suits WhatsApp."],
+    outline_color: ["Outline’s colour", "# and three or six hexadecimal digits."],
+    shadow: ["Shadow", "The cut-out casts a soft one."],
+    trim: ["Trim", "Cut off what is empty around the sticker."],
+    margin: ["Margin", "Clear space around the sticker, in pixels."],
+    exports: ["Ready for", "A file for each, by its rules for size, format and bytes; for print a PDF with a path to cut along."],
     seed: ["Seed", "The same seed and the same request make the same picture."],
     upscale: ["Upscale", "Twice the width and height."],
     upscale_steps: ["Upscale steps", "Only used when upscaling."],
@@ -54,10 +60,40 @@ export const fieldTexts: Record<string, Record<string, readonly [string, string]
     instant_id_strength: ["Ähnlichkeit", "Wie fest das Gesicht am Foto bleibt."],
     ip_adapter_weight: ["Einfluss des Fotos", "Wie viel vom Aussehen des Fotos mitkommt."],
     ip_adapter_noise: ["Rauschen des Fotos", "Rauschen auf diesem Einfluss; mehr davon zeichnet freier."],
+    outline_width: ["Umriss", "Seine Breite in Pixeln; 0 ist keiner. 16 passt zu WhatsApp."],
+    outline_color: ["Farbe des Umrisses", "# und drei oder sechs hexadezimale Ziffern."],
+    shadow: ["Schatten", "Der freigestellte Sticker wirft einen weichen."],
+    trim: ["Beschneiden", "Schneidet weg, was um den Sticker leer ist."],
+    margin: ["Rand", "Freier Raum um den Sticker, in Pixeln."],
+    exports: ["Fertig für", "Für jedes eine Datei nach seinen Regeln für Größe, Format und Bytes; für den Druck ein PDF mit Schneidelinie."],
     seed: ["Startwert", "Gleicher Startwert und gleicher Auftrag: gleiches Bild."],
     upscale: ["Vergrößern", "Doppelte Breite und Höhe."],
     upscale_steps: ["Schritte beim Vergrößern", "Nur beim Vergrößern."],
     enable_safety_checker: ["Sicherheitsprüfung", "Sucht, was nicht gezeigt werden sollte."],
+  },
+};
+
+export type Group = "face" | "finish" | "files" | "answer" | "more";
+
+/** Extras that belong together; the groups are shown in this order. */
+export const fieldGroups: Record<string, Group> = {
+  outline_width: "finish",
+  outline_color: "finish",
+  shadow: "finish",
+  trim: "finish",
+  margin: "finish",
+  exports: "files",
+  return_samples: "answer",
+  return_scores: "answer",
+  face_index: "face",
+  face_box: "face",
+};
+
+/** Options that have proper names. */
+export const optionTexts: Record<string, Record<string, string>> = {
+  exports: {
+    whatsapp: "WhatsApp", telegram: "Telegram", signal: "Signal", imessage: "iMessage",
+    discord: "Discord", line: "LINE", slack: "Slack", print: "Print (PDF)",
   },
 };
 

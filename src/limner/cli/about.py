@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limner.cli.house import networks_folder, workshop
+from limner.cli.house import workshop
 from limner.endpoints.base import Endpoint
 from limner.settings import Settings
-from limner.sketch.networks import NETWORKS, locate
 from limner.worker.engines import choose
 from limner.worker.supervisor import Supervisor
 
@@ -16,7 +15,6 @@ def about(
     settings: Settings, endpoints: Sequence[Endpoint], supervisor: Supervisor
 ) -> dict[str, object]:
     """What ``/limner/v1/system`` tells of this server beside the ledger."""
-    home = networks_folder(settings)
     given = workshop(settings)
     choices = {each.id: choose(each, settings.engine, given) for each in endpoints}
     return {
@@ -27,16 +25,6 @@ def about(
             "slots": settings.slots,
             "threads": settings.threads,
         },
-        "networks": [
-            {
-                "name": network.name,
-                "purpose": network.purpose,
-                "licence": network.licence,
-                "bytes": sum(member.size for member in network.members),
-                "present": locate(network.name, home) is not None,
-            }
-            for network in NETWORKS.values()
-        ],
         "kept": {"results": settings.retention, "uploads": settings.upload_retention},
         "home": str(settings.home),
     }

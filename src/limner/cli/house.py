@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import structlog
 
 from limner.endpoints.base import Workshop
 from limner.files.disk import DiskStore
+from limner.files.s3 import S3Store, open_bucket
+from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
@@ -22,14 +25,23 @@ def open_home(settings: Settings) -> Path:
 
 
 def open_ledger(settings: Settings) -> Ledger:
-    """The ledger in the home folder."""
-    path = open_home(settings) / "limner.db"
-    return Ledger(f"sqlite:///{path}", lease=settings.lease, retention=settings.retention)
+    """The ledger: PostgreSQL's where one is named, else a file in the home folder."""
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
+    if not url:
+        url = f"sqlite:///{open_home(settings) / 'limner.db'}"
+    return Ledger(url, lease=settings.lease, retention=settings.retention)
 
 
-def open_files(settings: Settings) -> DiskStore:
-    """The file store in the home folder."""
+def open_files(settings: Settings) -> FileStore:
+    """The file store: a bucket where one is named, else a folder in the home folder."""
+    if settings.files_url:
+        return S3Store(open_bucket(settings.files_url))
     return DiskStore(open_home(settings) / "files")
+
+
+def free_bytes(settings: Settings) -> int | None:
+    """Free bytes where the files lie; None for a bucket, which has no end."""
+    return None if settings.files_url else shutil.disk_usage(open_home(settings)).free
 
 
 def networks_folder(settings: Settings) -> Path:
@@ -73,7 +85,10 @@ def tls_folder(settings: Settings) -> Path:
 
 
 def set_up_logging(settings: Settings) -> None:
-    """One line per event on standard error; nothing a caller said is ever in it."""
+    """One line per event on standard error; nothing a caller said is ever in it.
+
+    For a person at a terminal in colours, for everything else as JSON.
+    """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[
@@ -81,7 +96,7 @@ def set_up_logging(settings: Settings) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer()
             if sys.stderr.isatty()
-            else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+            else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

@@ -5,15 +5,23 @@ from __future__ import annotations
 import typer
 
 from limner.cli.house import open_ledger
+from limner.cli.shell import complain
+from limner.errors import Misconfigured
 from limner.settings import Settings
+from limner.suggest import refusal
+
+SCOPES = ("api", "admin")
 
 
-def create(scope: str) -> None:
-    """Make a key and print ``id:secret`` on standard output."""
-    if scope not in ("api", "admin"):
-        raise typer.BadParameter(f"The scope is api or admin, not {scope}")
+def create(scope: str, concurrency: int | None) -> None:
+    """Make a key and print ``id:secret`` on standard output.
+
+    ``concurrency``: how many of its requests may run at once; None for any number.
+    """
+    if scope not in SCOPES:
+        raise Misconfigured(refusal("scope", scope, SCOPES))
     with open_ledger(Settings()) as ledger:
-        key_id, secret = ledger.create_key(scope).result()
+        key_id, secret = ledger.create_key(scope, concurrency).result()
     typer.echo(f"{key_id}:{secret}")
     typer.echo("Keep it: only its hash is stored. Use it as FAL_KEY.", err=True)
 
@@ -23,12 +31,13 @@ def show() -> None:
     with open_ledger(Settings()) as ledger:
         for key in ledger.list_keys().result():
             state = "revoked" if key.revoked_at else "active"
-            typer.echo(f"{key.id}  {key.scope}  {state}")
+            limit = f"  at most {key.concurrency} at once" if key.concurrency else ""
+            typer.echo(f"{key.id}  {key.scope}  {state}{limit}")
 
 
 def revoke(key_id: str) -> None:
     """Revoke a key; exits with 1 when there is no such key."""
     with open_ledger(Settings()) as ledger:
         if not ledger.revoke_key(key_id).result():
-            typer.echo(f"There is no key {key_id}", err=True)
+            complain(f"There is no key {key_id}, or it has ended; `limner keys list` shows them")
             raise typer.Exit(1)

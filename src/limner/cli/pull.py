@@ -17,10 +17,12 @@ from rich.progress import (
 
 from limner.cli.house import networks_folder
 from limner.diffusion.weights import WEIGHTS
-from limner.errors import NetworkMissing
+from limner.endpoints import ENDPOINTS
+from limner.errors import Misconfigured, NetworkMissing
 from limner.settings import Settings
 from limner.sketch.networks import DEMO, NETWORKS, SKETCH, locate
 from limner.sketch.pull import pull as fetch
+from limner.suggest import refusal
 
 GROUPS = {"sketch": SKETCH, "demo": DEMO}
 
@@ -39,8 +41,8 @@ def pull_weights(names: list[str], *, accept: bool) -> None:
     """The diffusion engine's part, if it is installed."""
     for name in names:
         if "/" not in name and name not in WEIGHTS:
-            known = ", ".join([*GROUPS, *NETWORKS, *WEIGHTS])
-            raise typer.BadParameter(f"There is no network or group {name}; there are {known}")
+            known = [*GROUPS, *NETWORKS, *WEIGHTS, *(endpoint.id for endpoint in ENDPOINTS)]
+            raise Misconfigured(refusal("network, weight or group", name, known))
     if importlib.util.find_spec("huggingface_hub") is None:
         typer.echo("limner: the weights need `pip install 'limner[diffusion]'` first", err=True)
         raise typer.Exit(1)

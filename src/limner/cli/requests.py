@@ -1,29 +1,39 @@
-"""``limner requests``: the requests the ledger knows, one of them closely, its webhooks sent again.
+"""``limner requests``: the requests the ledger knows, and what is done to them.
 
-Reads and changes the ledger beside a running server, which hears of it by the bell. Prints no
-input and no result: those are the callers' own.
+Listed, shown, cancelled, submitted again, deleted; their webhooks sent once more. Reads and changes
+the ledger beside a running server, which hears of it by the bell. Prints no input and no result:
+those are the callers' own.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import typer
 
-from limner.cli.house import open_ledger
+from limner.cli.house import open_files, open_ledger
+from limner.errors import Misconfigured, Refused
+from limner.files.store import FileStore
+from limner.requests.ledger import Ledger
+from limner.requests.lifecycle import Cancellation
 from limner.requests.outbox import Delivery
 from limner.requests.register import STATES, Entry, Wanted
 from limner.requests.request import Request
+from limner.requests.retry import again
 from limner.settings import Settings
+from limner.suggest import refusal
 
 
-def show(state: str | None, limit: int) -> None:
-    """Print the newest requests, one a line."""
+def show(state: str | None, limit: int, *, as_json: bool) -> None:
+    """Print the newest requests, one a line. Raises Misconfigured."""
     if state is not None and state not in STATES:
-        raise typer.BadParameter(f"A request is {', '.join(STATES)}; not {state}")
+        raise Misconfigured(refusal("state of a request", state, STATES))
     with open_ledger(Settings()) as ledger:
         for entry in ledger.search(Wanted(state=state, limit=limit)).result():
-            typer.echo(_line(entry))
+            typer.echo(json.dumps(asdict(entry)) if as_json else _line(entry))
 
 
 def show_one(request_id: str) -> None:
@@ -31,7 +41,8 @@ def show_one(request_id: str) -> None:
     with open_ledger(Settings()) as ledger:
         request = ledger.get(request_id).result()
         if request is None:
-            raise _unknown(request_id)
+            typer.echo(f"limner: {request_id}: {_no_such_request().detail}", err=True)
+            raise typer.Exit(1)
         for name, value in _facts(request):
             typer.echo(f"{name:10} {value}")
         for line in ledger.logs(request_id).result():
@@ -50,9 +61,72 @@ def redeliver(request_id: str) -> None:
     typer.echo(f"{count} webhook(s) of {request_id} will be sent again")
 
 
-def _unknown(request_id: str) -> typer.Exit:
-    typer.echo(f"There is no request {request_id}", err=True)
-    return typer.Exit(1)
+def cancel(request_ids: Sequence[str]) -> None:
+    """End waiting requests now and running ones at their next step; exits with 1."""
+    with open_ledger(Settings()) as ledger:
+        each(request_ids, lambda request_id: _cancel(ledger, request_id))
+
+
+def retry(request_ids: Sequence[str]) -> None:
+    """Submit ended requests again and print their new ids; exits with 1."""
+    settings = Settings()
+    files = open_files(settings)
+    with open_ledger(settings) as ledger:
+        each(request_ids, lambda request_id: _retry(ledger, files, request_id))
+
+
+def remove(request_ids: Sequence[str]) -> None:
+    """Forget ended requests with everything they were given and made; exits with 1."""
+    settings = Settings()
+    files = open_files(settings)
+    with open_ledger(settings) as ledger:
+        each(request_ids, lambda request_id: _remove(ledger, files, request_id))
+
+
+def each(request_ids: Sequence[str], act: Callable[[str], str]) -> None:
+    """Do it to every request and say so; one that refuses stops no other. Exits with 1 then."""
+    refused = False
+    for request_id in request_ids:
+        try:
+            typer.echo(act(request_id))
+        except Refused as refusal:
+            refused = True
+            typer.echo(f"limner: {request_id}: {refusal.detail}", err=True)
+    if refused:
+        raise typer.Exit(1)
+
+
+def _cancel(ledger: Ledger, request_id: str) -> str:
+    match ledger.cancel(request_id).result():
+        case Cancellation.REMOVED:
+            return f"{request_id} is cancelled"
+        case Cancellation.REQUESTED:
+            return f"{request_id} will stop at its next step"
+        case Cancellation.ALREADY_DONE:
+            raise Refused(409, "The request has ended already")
+        case Cancellation.NOT_FOUND:
+            raise _no_such_request()
+
+
+def _retry(ledger: Ledger, files: FileStore, request_id: str) -> str:
+    request = ledger.get(request_id).result()
+    if request is None:
+        raise _no_such_request()
+    return ledger.submit(again(request, lambda name: files.find(name) is not None)).result().id
+
+
+def _remove(ledger: Ledger, files: FileStore, request_id: str) -> str:
+    names = ledger.delete(request_id).result()
+    if names is None:
+        if ledger.get(request_id).result() is None:
+            raise _no_such_request()
+        raise Refused(409, "The request has not ended; limner requests cancel ends it")
+    gone = sum(files.delete(name) for name in names)
+    return f"{request_id} is deleted, with {gone} file(s)"
+
+
+def _no_such_request() -> Refused:
+    return Refused(404, "There is no such request. limner requests list shows which there are")
 
 
 def _line(entry: Entry) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import os
 import signal
 import socket
 import sys
+import threading
+import time
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +23,19 @@ from uvicorn.protocols.http import h11_impl
 
 import limner
 from limner.cli.about import about
-from limner.cli.house import open_files, open_ledger, set_up_logging, tls_folder, workshop
+from limner.cli.house import (
+    free_bytes,
+    open_files,
+    open_ledger,
+    set_up_logging,
+    tls_folder,
+    workshop,
+)
+from limner.cli.shelves import shelves
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
+from limner.errors import Misconfigured
+from limner.requests.ledger import Ledger
 from limner.server.app import ServerParts, create_app
 from limner.server.certificates import Credentials, credentials, server_context
 from limner.server.front import FrontServer
@@ -50,6 +65,10 @@ class Listen:
     tls_key: Path | None = None
     #: Make a certificate for fal's names and take TLS, CONNECT and plain HTTP on the one port.
     tls: bool = False
+    #: Make a key if there is none, and tell it this once.
+    make_key: bool = False
+    #: Show the page in a browser once it is there.
+    open_page: bool = False
 
 
 def is_loopback(host: str) -> bool:
@@ -70,8 +89,10 @@ def bind(listen: Listen) -> socket.socket:
     try:
         sock.bind((listen.host, listen.port))
     except OSError as error:
-        raise typer.BadParameter(
-            f"Cannot listen on {listen.host}:{listen.port}: {error.strerror}. Try --port 0."
+        taken = error.errno == errno.EADDRINUSE
+        hint = "--port 0 takes a free one" if taken else "Check --host"
+        raise Misconfigured(
+            f"Cannot listen on {listen.host}:{listen.port}: {error.strerror}. {hint}."
         ) from None
     sock.listen(2048)
     return sock
@@ -91,11 +112,7 @@ def serve(
     supervisor = Supervisor(worker_command, workers)
     with open_ledger(settings) as ledger:
         local = is_loopback(listen.host)
-        if not local and not ledger.any_keys().result():
-            raise typer.BadParameter(
-                f"{listen.host} can be reached from elsewhere, and there is no key. "
-                "Make one first: limner keys create"
-            )
+        key = key_line(ledger, listen)
         app = create_app(
             ServerParts(
                 ledger=ledger,
@@ -115,31 +132,85 @@ def serve(
                 public_url=settings.public_url,
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
+                free_bytes=lambda: free_bytes(settings),
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
+                shelves=shelves(settings),
+                renew=supervisor.renew,
             )
         )
         name_client_closed_request()
-        outlive_signals()
         sock = bind(listen)
         server = web_server(app, listen, settings)
-        announce(listen, sock, settings, endpoints)
+        outlive_signals(server)
+        address = announce(listen, sock, settings, endpoints)
+        typer.echo(f"  {key}", err=True)
+        if listen.open_page:
+            open_when_started(server, address)
         supervisor.start()
         try:
-            server.run(sockets=[sock])
+            if not server.should_exit:  # told to stop before it began
+                server.run(sockets=[sock])
         finally:
             supervisor.stop()
             sock.close()
 
 
-def outlive_signals() -> None:
+def key_line(ledger: Ledger, listen: Listen) -> str:
+    """What callers are told of keys; a key that is made here is told this once.
+
+    Raises Misconfigured when everybody could call and no key is there.
+    """
+    if ledger.any_keys().result():
+        return "a key is needed (FAL_KEY); `limner keys create` makes another"
+    if listen.make_key:
+        key_id, secret = ledger.create_key("admin").result()
+        return f"key {key_id}:{secret} (shown this once; use it as FAL_KEY)"
+    if is_loopback(listen.host):
+        return "no key is needed from this machine; `limner keys create` makes one"
+    raise Misconfigured(
+        f"{listen.host} can be reached from elsewhere, and there is no key. "
+        "Make one first: `limner keys create`, or add --make-key"
+    )
+
+
+def open_when_started(server: uvicorn.Server, address: str) -> None:
+    """Show the page in this machine's browser as soon as the server answers."""
+    if not has_display():
+        typer.echo("  there is no display here: open the address from your own machine", err=True)
+        return
+
+    def show() -> None:
+        while not server.started:
+            if server.should_exit:
+                return
+            time.sleep(0.02)
+        if not webbrowser.open(address):
+            typer.echo(f"  no browser was found: open {address} yourself", err=True)
+
+    threading.Thread(target=show, name="open", daemon=True).start()
+
+
+def has_display() -> bool:
+    """Could a browser show itself? A text browser would take the terminal away."""
+    if sys.platform in ("darwin", "win32") or "BROWSER" in os.environ:
+        return True
+    return any(name in os.environ for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))
+
+
+def outlive_signals(server: uvicorn.Server) -> None:
     """Let SIGTERM and SIGINT end the web server only, so that the workers are waited for.
 
     uvicorn raises the signal once more when it has stopped; by its default that would end this
-    process there, with requests still held by workers that nobody waits for.
+    process there, with requests still held by workers that nobody waits for. And one that comes
+    before uvicorn listens for signals is not lost.
     """
+
+    def stop(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: None)
+        signal.signal(number, stop)
 
 
 def name_client_closed_request() -> None:
@@ -179,11 +250,12 @@ def own_credentials(host: str, settings: Settings) -> Credentials:
 
 def announce(
     listen: Listen, sock: socket.socket, settings: Settings, endpoints: Sequence[Endpoint]
-) -> None:
-    """Say where we are and what draws."""
+) -> str:
+    """Say where we are and what draws; the address for a browser here."""
     scheme = "https" if listen.tls_cert or listen.tls else "http"
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    typer.echo(f"Limner listens on {scheme}://{host}:{sock.getsockname()[1]}", err=True)
+    port = sock.getsockname()[1]
+    typer.echo(f"Limner listens on {scheme}://{host}:{port}", err=True)
     if listen.tls:
         folder = tls_folder(settings)
         typer.echo("  plain HTTP and HTTPS_PROXY come in by the same port", err=True)
@@ -191,4 +263,19 @@ def announce(
         typer.echo(f"  (with the system's own: {folder / 'ca-bundle.pem'})", err=True)
     for endpoint in endpoints:
         choice = choose(endpoint, settings.engine, workshop(settings))
-        typer.echo(f"  {endpoint.id}: {choice.name} engine ({choice.why})", err=True)
+        typer.echo(f"  {endpoint.id}: {choice.name} engine ({_briefly(choice.why)})", err=True)
+    # Plain HTTP comes in by the same port, and no browser asks about our authority then.
+    return f"{'http' if listen.tls else scheme}://{_from_here(listen.host)}:{port}"
+
+
+def _briefly(why: str) -> str:
+    """The first of several reasons, and where the others are."""
+    first, *others = why.split("; ")
+    return f"{first}, and {len(others)} more: see `limner models`" if others else first
+
+
+def _from_here(host: str) -> str:
+    """A host that a browser on this machine can go to."""
+    if host in EVERY_ADDRESS:
+        return "127.0.0.1" if host == "0.0.0.0" else "[::1]"
+    return f"[{host}]" if ":" in host else host

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from limner.cli.house import weights_folder
 from limner.diffusion import pull as hub
@@ -52,11 +52,13 @@ def pull(names: Sequence[str], *, accept: bool) -> None:
         if refused:
             raise NetworkMissing(f"Not for commercial use, and not pulled: {', '.join(refused)}.")
         _agree([each for each in weights if not here.allowed(each)], here, accept=accept)
-        _fetch(weights)
+        _fetch(weights, here)
         for name in names:
             if members(name) is None:
-                ref = parse_base(name)
-                here.let_in(ref, hub.pull_base(ref))
+                before = set(here.record.bases)
+                hub.pull_base(parse_base(name), here, settings.bases_quota)
+                for gone in sorted(before - set(here.record.bases)):
+                    typer.echo(f"{gone} went to make room: it was used longest ago")
     except LimnerError as fault:
         typer.echo(f"limner: {fault}", err=True)
         raise typer.Exit(1) from None
@@ -79,26 +81,61 @@ def _agree(weights: Sequence[Weight], here: Holdings, *, accept: bool) -> None:
         here.accept(weight.name)
 
 
-def _fetch(weights: Sequence[Weight]) -> None:
-    """Fetch what is missing, all of it or nothing if there is no room. Raises NetworkMissing."""
-    wanted = [each for weight in weights for each in hub.wanted_of(weight)]
+def _fetch(weights: Sequence[Weight], here: Holdings) -> None:
+    """Fetch what is missing, all of it or nothing if there is no room. Raises NetworkMissing.
+
+    What the table knows by a branch only is pinned to what came.
+    """
+    lacking = {weight.name: hub.wanted_of(weight, here) for weight in weights}
+    wanted = [each for name in lacking for each in lacking[name]]
     typer.echo(f"{len(wanted)} files, {hub.room_for(wanted) / GB:.2f} GB to fetch")
     for each in wanted:
         hub.fetch(each)
+    for weight in weights:
+        came = lacking[weight.name]
+        commit = came[0].revision if came else here.revision(weight.name, weight.revision)
+        folder = here.repository(weight.repo, commit, weight.files)
+        if not weight.is_pinned and folder and (pin := hub.pin_of(folder, weight.files)):
+            here.pin(weight.name, pin)
 
 
 def show() -> None:
     """Every weight: its terms, its size, and what it lacks here."""
     here = holdings(Settings())
-    table = Table("weight", "GB", "licence", "for sale", "here", box=None)
+    table = Table(
+        Column("weight", no_wrap=True),
+        "GB",
+        "licence",
+        "for sale",
+        Column("revision", no_wrap=True),
+        "here",
+        box=None,
+    )
     for weight in WEIGHTS.values():
         state = here.lacking(weight.name)
-        size = f"{weight.size / GB:.2f}" if weight.size else "?"
+        unknown = any(f.size is None and f.path.endswith(".safetensors") for f in weight.files)
+        size = f"{weight.size / GB:.2f}{'+' * unknown}" if weight.size else "?"
         sold = "yes" if weight.commercial else "no"
-        table.add_row(weight.name, size, weight.licence, sold, "yes" if state is None else state)
+        known = revision(weight, here)
+        state = "yes" if state is None else state
+        table.add_row(weight.name, size, weight.licence, sold, known, state)
     for name, where in here.record.bases.items():
-        table.add_row(name, "", "its owner's", "?", where)
+        pin = here.record.pins.get(name)
+        known = f"{pin['commit'][:8]}, pulled" if pin else "own"
+        table.add_row(name, "", "its owner's", "?", known, where)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def revision(weight: Weight, here: Holdings) -> str:
+    """How far it is known what a weight is: its commit, its hashes, what was pulled, or nothing."""
+    if weight.is_pinned:
+        return weight.revision[:8]
+    pin = here.record.pins.get(weight.name)
+    if pin:
+        return f"{pin['commit'][:8]}, pulled"
+    if not weight.repo:
+        return "own"
+    return "by sha256" if all(file.sha256 for file in weight.files) else "unpinned"
 
 
 def add(name: str, file: Path) -> None:
@@ -132,7 +169,7 @@ def verify() -> None:
         folder = here.folder(weight.name)
         for file in weight.files if folder else ():
             assert folder is not None
-            same = hub.is_same(folder / file.path, file.sha256)
+            same = hub.is_same(folder / file.path, here.sha256(weight.name, file))
             broken |= same is False
             verdict = {True: "same", False: "DIFFERENT", None: "no hash known"}[same]
             typer.echo(f"{verdict:13} {weight.repo}/{file.path}")

@@ -8,6 +8,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
+import typer
+
 from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
@@ -18,10 +20,49 @@ from limner.worker.loop import Worker, WorkerParts
 from limner.worker.pictures import own_file_reader
 
 
-def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS, warm: bool = True) -> None:
+def chosen(names: str | None) -> Sequence[Endpoint]:
+    """The endpoints of a comma-separated list; all for None."""
+    if names is None:
+        return ENDPOINTS
+    known = {endpoint.id: endpoint for endpoint in ENDPOINTS}
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    strange = [name for name in wanted if name not in known]
+    if strange or not wanted:
+        raise typer.BadParameter(
+            f"There is no endpoint {', '.join(strange) or names!r}; there are {', '.join(known)}"
+        )
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def on_device(device: str | None) -> None:
+    """Let this process see only the device ``cpu`` or ``cuda:N``, before torch looks for it."""
+    if device is None:
+        return
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise typer.BadParameter(f"The device is cpu or cuda:N, not {device}")
+    if kind == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    elif number:
+        # N of those that may be seen here: a cluster's scheduler may have hidden some already.
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        names = seen.split(",") if seen else []
+        if names and int(number) >= len(names):
+            raise typer.BadParameter(f"There is no {device}: {len(names)} can be seen here")
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[int(number)] if names else number
+
+
+def work(
+    *,
+    until_eof: bool,
+    endpoints: Sequence[Endpoint] = ENDPOINTS,
+    device: str | None = None,
+    warm: bool = True,
+) -> None:
     """Build a worker from the settings and run it until SIGTERM, SIGINT or the end of stdin.
 
-    ``warm``: open the engines at once, in the background, instead of with the first request.
+    ``device``: what it draws on, as it tells the others. ``warm``: open the engines at once, in the
+    background, instead of with the first request.
     """
     settings = Settings()
     set_up_logging(settings)
@@ -44,6 +85,7 @@ def work(*, until_eof: bool, endpoints: Sequence[Endpoint] = ENDPOINTS, warm: bo
                 slots=settings.slots,
                 lease=settings.lease,
                 retention=settings.retention,
+                device=device or "auto",
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -119,12 +119,13 @@ class ImageAttention(nn.Module):
         heads: int = attn.heads
         images = tuple(
             (
-                _heads(functional.linear(each, to_key), heads),
-                _heads(functional.linear(each, to_value), heads),
+                _heads(_product(each, to_key), heads),
+                _heads(_product(each, to_value), heads),
             )
             for to_key, to_value, each in zip(self.keys, self.values, tokens, strict=True)
         )
-        return Layer(_heads(attn.to_k(text), heads), _heads(attn.to_v(text), heads), images)
+        key, value = (_product(text, each.weight, each.bias) for each in (attn.to_k, attn.to_v))
+        return Layer(_heads(key, heads), _heads(value, heads), images)
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Any = None, **_: Any
@@ -235,6 +236,12 @@ def _fuse_lora(layer: Any, weights: Mapping[str, Tensor], number: int) -> None:
         down = weights[f"{number}.to_{part}_lora.down.weight"].to(linear.weight.device).float()
         up = weights[f"{number}.to_{part}_lora.up.weight"].to(linear.weight.device).float()
         linear.weight.copy_(linear.weight.float() + up @ down)
+
+
+def _product(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear map, wherever its weights lie: offloaded ones are brought for this once."""
+    here = None if bias is None else bias.to(given.device)
+    return functional.linear(given, weight.to(given.device), here)
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:

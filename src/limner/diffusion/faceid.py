@@ -23,9 +23,10 @@ from limner.diffusion.denoiser.network import Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
-from limner.diffusion.sampling import Condition, Task, constant
+from limner.diffusion.sampling import Condition, Progress, Task, constant
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
+from limner.diffusion.turns import Turns
 from limner.diffusion.weights import ModelType
 from limner.errors import NetworkUnfit
 
@@ -45,6 +46,7 @@ class FaceId:
     #: The base's UNet with the adapter in it, and who runs it.
     network: Network
     denoiser: Denoiser
+    turns: Turns
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,35 +87,36 @@ def join(
     projection = build_projection(adapter.kind, adapter.image_proj)
     assert isinstance(projection, FaceTokens)
     projection = projection.to(machine.device, machine.dtype)
-    return FaceId(kind, machine, base, projection, clip, Network(base.unet), denoiser)
+    network = Network(base.unet)
+    readers = [*(encoder.model for encoder in base.encoders), *([clip.model] if clip else [])]
+    turns = Turns(machine, readers, [base.unet])
+    return FaceId(kind, machine, base, projection, clip, network, denoiser, turns)
 
 
-def draw(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Pixels]]:
-    """Yield how much is done, 0…1; return a picture [height, width, 3] for each seed.
+def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
+    """Yield after each step; return a picture [height, width, 3] for each seed.
 
     Raises BrokenPicture where numbers stop being a picture.
     """
     latents = yield from denoise(faceid, wish)
-    return [decode(faceid.base.vae, latent) for latent in latents]
+    return [decode(faceid.base.vae, latent, faceid.machine.whole) for latent in latents]
 
 
-def denoise(faceid: FaceId, wish: Wish) -> Generator[float, None, list[Tensor]]:
-    """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8] for each seed."""
+def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor]]:
+    """Yield after each step; return fp32 latents [1, 4, h/8, w/8] for each seed."""
     # 1 What is said, and whose face: the same for every seed
     guided = wish.guidance > 1
     prompts = [wish.prompt, wish.negative_prompt][: 1 + guided]
-    said = say(faceid.base.encoders, prompts)
-    positive = Condition(said[0], (face_tokens(faceid, wish),))
-    negative = Condition(said[1], (no_face(faceid),)) if guided else None
+    with faceid.turns.reading():
+        said = say(faceid.base.encoders, prompts)
+        positive = Condition(said[0], (face_tokens(faceid, wish),))
+        negative = Condition(said[1], (no_face(faceid),)) if guided else None
 
     # 2 From noise to latents
     task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
-    steps = faceid.denoiser.draw(Work(faceid.network, ddim, task, wish.caller), wish.seeds)
-    while True:
-        try:
-            yield (next(steps) + 1) / wish.steps
-        except StopIteration as end:
-            return end.value
+    work = Work(faceid.network, ddim, task, wish.caller)
+    with faceid.turns.painting():
+        return (yield from faceid.denoiser.draw(work, wish.seeds))
 
 
 @torch.inference_mode()

@@ -2,7 +2,8 @@
 
 A weight is looked for in the operator's own folder (``LIMNER_HOME/weights/<owner>/<name>``), then
 in the hub's ordinary cache, which other programs fill too. Beside the folder a small JSON record
-keeps what the operator decided: licences accepted, files brought along, bases let in.
+keeps what the operator decided: licences accepted, files brought along, bases let in; and the
+commit of what was pulled, where the table of weights knows a branch only.
 
 Knows paths and decisions; it downloads nothing and knows no network.
 """
@@ -14,12 +15,20 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from huggingface_hub import try_to_load_from_cache
 
 from limner.diffusion.base_models import BaseRef
 from limner.diffusion.weights import WEIGHTS, File, Weight
+
+
+class Pin(TypedDict):
+    """What was pulled when only a branch was known: ever after exactly this."""
+
+    commit: str
+    #: Path in the repository → sha256.
+    files: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,12 @@ class Record:
     accepted: dict[str, str] = field(default_factory=dict[str, str])
     #: Weight → the operator's own file.
     brought: dict[str, str] = field(default_factory=dict[str, str])
-    #: Base, as callers name it → its folder or file; empty where the hub's cache has it.
+    #: Base, as callers name it → its folder or file.
     bases: dict[str, str] = field(default_factory=dict[str, str])
+    #: Weight or base → the commit that a branch was when it was pulled, and its files' sha256.
+    pins: dict[str, Pin] = field(default_factory=dict[str, "Pin"])
+    #: Base → the bytes that Limner itself fetched for it, and may remove again.
+    fetched: dict[str, int] = field(default_factory=dict[str, int])
 
 
 class Holdings:
@@ -42,10 +55,27 @@ class Holdings:
         self._home = home
         self._commercial = commercial
 
+    @property
+    def home(self) -> Path:
+        """The folder ``LIMNER_HOME/weights``."""
+        return self._home
+
     def folder(self, name: str) -> Path | None:
         """Where all files of a weight lie, at their paths in the repository; None: not all do."""
         weight = WEIGHTS[name]
-        return self.repository(weight.repo, weight.revision, weight.files) if weight.repo else None
+        if not weight.repo:
+            return None
+        return self.repository(weight.repo, self.revision(name, weight.revision), weight.files)
+
+    def revision(self, name: str, published: str) -> str:
+        """The commit that a weight or base was pinned to, or else the revision ``published``."""
+        pin = self.record.pins.get(name)
+        return pin["commit"] if pin else published
+
+    def sha256(self, name: str, file: File) -> str | None:
+        """The published hash of a file, or else the one it had when it was pulled."""
+        pin = self.record.pins.get(name)
+        return file.sha256 or (pin["files"].get(file.path) if pin else None)
 
     def file(self, name: str) -> Path | None:
         """The one file of a weight that has only one: the operator's own, or the published."""
@@ -116,6 +146,15 @@ class Holdings:
         """Let callers use a base that lies at ``where``."""
         self._decide("bases", ref.name, str(where.resolve()))
 
+    def pin(self, name: str, pin: Pin) -> None:
+        """Remember what was pulled. The first pull stays: forget the name to pull anew."""
+        if name not in self.record.pins:
+            self._decide("pins", name, pin)
+
+    def has_fetched(self, name: str, size: int) -> None:
+        """Remember that Limner fetched so many bytes for a base."""
+        self._decide("fetched", name, size + self.record.fetched.get(name, 0))
+
     def forget(self, name: str) -> bool:
         """Drop every decision about a weight or a base; whether there was one."""
         record = asdict(self.record)
@@ -127,7 +166,7 @@ class Holdings:
     def _path(self) -> Path:
         return self._home / "weights.json"
 
-    def _decide(self, part: str, name: str, value: str) -> None:
+    def _decide(self, part: str, name: str, value: object) -> None:
         record = asdict(self.record)
         record[part][name] = value
         self._keep(record)

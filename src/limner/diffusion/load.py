@@ -38,7 +38,7 @@ from transformers import (
 
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.depth import DepthEye
-from limner.diffusion.machine import Machine
+from limner.diffusion.machine import Machine, is_out_of_memory
 from limner.diffusion.outline import write_outline
 from limner.diffusion.text import TextEncoder
 from limner.errors import NetworkUnfit
@@ -97,12 +97,12 @@ def load_single_file(file: Path, machine: Machine, *, xl: bool, like: Path | Non
             torch_dtype=machine.dtype,
             **({} if xl else {"safety_checker": None, "requires_safety_checker": False}),
         )
-        whole.vae.to(dtype=_for_vae(machine).dtype)
-        for part in (whole.unet, whole.vae, whole.text_encoder):
-            part.to(machine.device).requires_grad_(False).eval()
+        whole.vae.to(machine.device, _for_vae(machine).dtype).requires_grad_(False).eval()
+        for part in (whole.unet, whole.text_encoder):
+            part.to(machine.rest).requires_grad_(False).eval()
         encoders = [TextEncoder(whole.tokenizer, whole.text_encoder, skip_last=xl)]
         if xl:
-            whole.text_encoder_2.to(machine.device).requires_grad_(False).eval()
+            whole.text_encoder_2.to(machine.rest).requires_grad_(False).eval()
             encoders.append(TextEncoder(whole.tokenizer_2, whole.text_encoder_2, skip_last=True))
         return Base(whole.unet, whole.vae, tuple(encoders))
 
@@ -132,15 +132,20 @@ def load_nsfw(folder: Path, machine: Machine) -> Any:
 
 
 def _for_vae(machine: Machine) -> Machine:
-    """SDXL's VAE overflows in fp16: a machine that has only that decodes in fp32."""
-    return Machine(machine.device, torch.float32) if machine.dtype == torch.float16 else machine
+    """SDXL's VAE overflows in fp16: a machine that has only that decodes in fp32.
+
+    It is small and stays on the device whatever is moved away.
+    """
+    return Machine(
+        machine.device, torch.float32 if machine.dtype == torch.float16 else machine.dtype
+    )
 
 
 def _diffusers(kind: Any, folder: Path, machine: Machine) -> Any:
     model = kind.from_pretrained(
         folder, torch_dtype=machine.dtype, use_safetensors=True, local_files_only=True
     )
-    return model.to(machine.device).requires_grad_(False).eval()
+    return model.to(machine.rest).requires_grad_(False).eval()
 
 
 def _transformers(kind: Any, folder: Path, machine: Machine) -> Any:
@@ -161,7 +166,7 @@ def _transformers(kind: Any, folder: Path, machine: Machine) -> Any:
     missing = [key for key in report["missing_keys"] if not key.endswith("position_ids")]
     if missing:
         raise ValueError(f"{len(missing)} tensors are missing, first {missing[0]}")
-    return model.to(machine.device).requires_grad_(False).eval()
+    return model.to(machine.rest).requires_grad_(False).eval()
 
 
 @contextmanager
@@ -170,6 +175,6 @@ def _unfit(path: Path) -> Generator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as reason:
-        if type(reason).__name__ == "OutOfMemoryError":
+        if is_out_of_memory(reason):
             raise
         raise NetworkUnfit(f"{path} cannot be loaded: {reason}") from reason

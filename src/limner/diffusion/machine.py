@@ -1,29 +1,146 @@
-"""Where networks run and in which numbers.
+"""Where networks run, in which numbers, and how they are fitted into its memory.
 
 Knows torch's devices; knows no network.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gc
+import os
+import traceback
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+import psutil
 import torch
+
+from limner.diffusion.plan import Memory, Offload, Parts, choose_dtype, plan
+from limner.errors import OutOfMemory
+
+#: Guided samples that one call has places for, for (SD 1.5, SDXL) at their usual size: what
+#: memory is planned for. What a call really has is ``denoiser.buckets``'.
+_AT_ONCE = {"cpu": (1, 1), "cuda": (4, 1)}
+
+#: How allocators without an exception of their own say that memory is out.
+_SAYINGS = ("not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A device, and the numbers its networks compute in."""
+    """A device, the numbers its networks compute in, and what a plan decided for them."""
 
     device: torch.device
     dtype: torch.dtype
+    offload: Offload = Offload.NONE
+    #: Largest picture that is decoded in one piece, pixels; None: any.
+    whole: int | None = None
+
+    def samples_at_once(self, *, xl: bool) -> int:
+        """How many guided samples one call has places for."""
+        return _AT_ONCE.get(self.device.type, (1, 1))[xl]
+
+    @property
+    def rest(self) -> torch.device:
+        """Where a network lies while it is not used."""
+        return self.device if self.offload is Offload.NONE else torch.device("cpu")
+
+    @property
+    def is_host(self) -> bool:
+        """Whether the device's memory is the host's."""
+        return self.device.type == "cpu"
+
+    def in_fp32(self) -> Machine:
+        """The same device, computing in fp32 whatever it costs; not planned yet."""
+        return Machine(self.device, torch.float32)
+
+    def planned(self, parts: Parts, pixels: int, memory: Memory) -> Machine:
+        """This machine as it draws ``pixels`` with networks of these ``parts``."""
+        name = str(self.dtype).removeprefix("torch.")
+        made = plan(parts, pixels, memory, name, host=self.is_host)
+        return replace(self, offload=made.offload, whole=made.whole)
+
+
+#: How much memory a device has.
+Measure = Callable[[torch.device], Memory]
+
+
+def memory_of(device: torch.device) -> Memory:
+    """What ``device`` has, and what of it this process could have now."""
+    if device.type != "cuda":
+        host = psutil.virtual_memory()
+        return Memory(host.total, host.available)
+    free, total = torch.cuda.mem_get_info(device)
+    # What torch keeps for itself without using it is ours as well.
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return Memory(total, free + kept)
+
+
+def name_of(device: torch.device) -> str:
+    """What people call a device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {os.cpu_count()} cores"
 
 
 def this_machine() -> Machine:
-    """An NVIDIA GPU in bf16, or fp16 where it is too old; otherwise the CPU in fp32.
+    """An NVIDIA GPU if there is one, otherwise the CPU, in the numbers it is made for."""
+    if torch.cuda.is_available():
+        device, bf16 = "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        device, bf16 = "cpu", _cpu_has_bf16()
+    dtype: torch.dtype = getattr(torch, choose_dtype(device, bf16=bf16))
+    return Machine(torch.device(device), dtype)
 
-    bf16 has fp32's range: SDXL's VAE and UNet do not overflow in it as they do in fp16.
+
+def _cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies in bf16 (AVX512-BF16, AMX): twice as fast as fp32 there."""
+    # torch tells by no public name, and by these from 2.6 on.
+    told = (
+        getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")
+    )
+    return any(tell() for tell in told if tell is not None)
+
+
+@contextmanager
+def out_of_memory_told(what: str, less: str) -> Generator[None]:
+    """Memory that is out becomes OutOfMemory, once what the work held is given back.
+
+    ``what`` says what does not fit; ``less`` is what to ask for instead.
     """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as fault:
+        if not is_out_of_memory(fault):
+            raise
+        # The frames that failed hold the tensors: without them the memory is free again.
+        traceback.clear_frames(fault.__traceback__)
+    else:
+        return
+    forget()
+    raise OutOfMemory(
+        f"{what} into the memory of this server. Ask for {less}. Its operator sees"
+        " what fits with `limner doctor`."
+    )
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Whether a fault says that memory is out: CUDA's, the CPU allocator's or Python's."""
+    if isinstance(fault, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(fault, RuntimeError) and any(say in str(fault).lower() for say in _SAYINGS)
+
+
+def forget() -> None:
+    """Give memory back that nothing needs any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def accelerator_memory() -> tuple[int, int] | None:
+    """Free and total bytes of the accelerator that networks run on; None when there is none."""
     if not torch.cuda.is_available():
-        return Machine(torch.device("cpu"), torch.float32)
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return Machine(torch.device("cuda"), dtype)
+        return None
+    memory = memory_of(torch.device("cuda"))
+    return int(memory.free), int(memory.total)

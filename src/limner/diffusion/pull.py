@@ -6,18 +6,20 @@ Knows the hub and files; knows no network's inside.
 """
 
 # The hub client's own annotations are partial.
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
 from __future__ import annotations
 
 import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx2
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -28,8 +30,11 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from tqdm import tqdm
 
 from limner.diffusion.base_models import BaseRef, base_kind, check_folder
+from limner.diffusion.holdings import Holdings, Pin
+from limner.diffusion.quota import make_room
 from limner.diffusion.weights import GB, File, Weight, base_files
 from limner.errors import NetworkMissing, NetworkUnfit
 
@@ -37,7 +42,14 @@ from limner.errors import NetworkMissing, NetworkUnfit
 RESERVE = 1 * GB
 #: Largest base that an operator may let in. SDXL in fp32 has 14 GB.
 LARGEST_BASE = 24 * GB
+#: And the largest file of one: SDXL's UNet in fp32 has 10 GB, a single-file checkpoint 14.
+LARGEST_FILE = 16 * GB
 
+#: What a diffusers folder is known by.
+INDEX = File("model_index.json")
+
+#: How the hub's cache names a folder: by its commit.
+COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,12 +64,19 @@ class Wanted:
 
 
 def missing(repo: str, revision: str, files: Iterable[File]) -> list[Wanted]:
-    """Which of the files the hub's cache lacks. Raises NetworkMissing if the hub cannot tell."""
+    """Which of the files the hub's cache lacks, at the commit that ``revision`` is now.
+
+    Raises NetworkMissing if the hub cannot tell.
+    """
     wanted: list[Wanted] = []
     for file in files:
+        # All of one commit, also when the branch moves between two files.
         with _told(repo, file.path):
             plan = hf_hub_download(repo, file.path, revision=revision, dry_run=True)
-        if not isinstance(plan, str) and plan.will_download:
+        if isinstance(plan, str):
+            continue
+        revision = plan.commit_hash or revision
+        if plan.will_download:
             wanted.append(Wanted(repo, revision, file, plan.file_size or 0))
     return wanted
 
@@ -79,13 +98,20 @@ def room_for(wanted: Sequence[Wanted], free: int | None = None) -> int:
     return needed
 
 
-def fetch(each: Wanted) -> Path:
-    """Fetch one file, with the hub's progress bar, and verify it. Its path in the cache.
+def fetch(each: Wanted, advance: Callable[[int], None] | None = None) -> Path:
+    """Fetch one file and verify it. Its path in the cache.
+
+    ``advance``: called with the size of each piece as it arrives, less than 0 when pieces must
+    come again; None shows the hub's own progress bar. What it raises ends the download, and
+    nothing of the file is kept.
 
     Raises NetworkMissing if it cannot be had, NetworkUnfit if other bytes came than were promised.
     """
     with _told(each.repo, each.file.path):
-        path = Path(hf_hub_download(each.repo, each.file.path, revision=each.revision))
+        bar = None if advance is None else _silent(advance)
+        path = Path(
+            hf_hub_download(each.repo, each.file.path, revision=each.revision, tqdm_class=bar)
+        )
     if is_same(path, each.file.sha256) is False:
         path.resolve().unlink()
         path.unlink(missing_ok=True)
@@ -94,6 +120,20 @@ def fetch(each: Wanted) -> Path:
             " was removed; pull it again."
         )
     return path
+
+
+def _silent(advance: Callable[[int], None]) -> type[Any]:
+    """A progress bar for the hub's client that shows nothing and tells ``advance``."""
+
+    class Silent(tqdm):  # pyright: ignore[reportMissingTypeArgument]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})
+            advance(int(options.get("initial") or 0))
+
+        def update(self, n: float | None = 1) -> None:
+            advance(int(n or 0))
+
+    return Silent
 
 
 def is_same(path: Path, sha256: str | None) -> bool | None:
@@ -109,41 +149,80 @@ def is_same(path: Path, sha256: str | None) -> bool | None:
         return hashlib.file_digest(file, "sha256").hexdigest() == expected
 
 
-def wanted_of(weight: Weight) -> list[Wanted]:
-    """What a weight still lacks here. Raises NetworkMissing."""
+def wanted_of(weight: Weight, here: Holdings) -> list[Wanted]:
+    """What a weight still lacks here, at the commit it was pinned to. Raises NetworkMissing."""
     if not weight.repo:
         raise NetworkMissing(f"{weight.name} is published nowhere: {weight.what}.")
-    return missing(weight.repo, weight.revision, weight.files)
+    revision = here.revision(weight.name, weight.revision)
+    return missing(weight.repo, revision, weight.files)
 
 
-def pull_base(ref: BaseRef) -> Path:
-    """Fetch a base of the operator's choice; its folder or file, checked to be a base.
+def pin_of(folder: Path, files: Iterable[File]) -> Pin | None:
+    """What lies in a folder of the hub's cache, to be exactly this ever after.
 
-    safetensors only. Raises NetworkMissing, NetworkUnfit.
+    None for a folder of the operator's own, which has no commit.
+    """
+    if folder.parent.name != "snapshots" or not COMMIT.fullmatch(folder.name):
+        return None
+    return Pin(commit=folder.name, files={f.path: _sha256(folder / f.path) for f in files})
+
+
+def _sha256(path: Path) -> str:
+    """The hash that the hub promised for a large file and ``fetch`` verified; of a small one its
+    own, since the hub keeps those by another."""
+    blob = path.resolve()
+    if _SHA256.fullmatch(blob.name):
+        return blob.name
+    with blob.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pull_base(ref: BaseRef, here: Holdings, quota: int) -> Path:
+    """Fetch a base of the operator's choice, check that it is one, and let it in; where it lies.
+
+    safetensors only. ``quota``: bytes that fetched bases may have in all; those used longest ago
+    go first. Raises NetworkMissing, NetworkUnfit.
     """
     if not ref.repo:
         raise NetworkMissing(
             f"{ref.name} is not on Hugging Face. Fetch it yourself, then"
             f" `limner models add {ref.name} FILE`."
         )
+    revision = here.revision(ref.name, ref.revision)
     if ref.file:
         files: tuple[File, ...] = (File(ref.file),)
     else:
-        index = _fetched(ref, [File("model_index.json")])[0]
-        files = base_files(xl=check_folder(index.parent), vae=True)
-    paths = _fetched(ref, files)
-    where = paths[0] if ref.file else paths[0].parent
+        index = _fetched(ref, missing(ref.repo, revision, [INDEX]), [INDEX], revision)
+        revision = index.name
+        files = base_files(xl=check_folder(index), vae=True)
+    wanted = missing(ref.repo, revision, files)
+    size = sum(each.size for each in wanted)
+    if size:
+        make_room(here, quota, size, keep=ref.name)
+    folder = _fetched(ref, wanted, files, revision)
+    where = folder / ref.file if ref.file else folder
     base_kind(where)
+    if pin := pin_of(folder, files):
+        here.pin(ref.name, pin)
+    here.let_in(ref, where)
+    if size:
+        here.has_fetched(ref.name, size)
     return where
 
 
-def _fetched(ref: BaseRef, files: Sequence[File]) -> list[Path]:
-    wanted = missing(ref.repo, ref.revision, files)
+def _fetched(ref: BaseRef, wanted: Sequence[Wanted], files: Sequence[File], revision: str) -> Path:
+    """The folder of the repository with these files, all of one commit."""
+    large = [each for each in wanted if each.size > LARGEST_FILE]
+    if large:
+        most = f"{LARGEST_FILE / GB:.0f} GB"
+        raise NetworkUnfit(f"{ref.name}: {large[0].file.path} has more than {most}.")
     if room_for(wanted) > LARGEST_BASE:
         raise NetworkUnfit(f"{ref.name} has more than {LARGEST_BASE / GB:.0f} GB.")
     for each in wanted:
         fetch(each)
-    return [Path(hf_hub_download(ref.repo, file.path, revision=ref.revision)) for file in files]
+    revision = wanted[0].revision if wanted else revision
+    path = Path(hf_hub_download(ref.repo, files[0].path, revision=revision))
+    return path.parents[len(Path(files[0].path).parts) - 1]
 
 
 @contextmanager
@@ -167,6 +246,11 @@ def _told(repo: str, path: str) -> Generator[None]:
         raise NetworkMissing(f"{repo} has no file {path} at that revision.") from reason
     except HfHubHTTPError as reason:
         raise NetworkMissing(f"{repo}: the hub refused {path}: {reason}") from reason
+    except httpx2.HTTPError as reason:
+        raise NetworkMissing(
+            f"{repo}: the hub broke off at {path} ({type(reason).__name__}). Pull it again: what is"
+            " here already is kept."
+        ) from reason
     except OSError as reason:
         if reason.errno == errno.ENOSPC:
             raise NetworkMissing(f"The disk is full: {constants.HF_HUB_CACHE}.") from reason

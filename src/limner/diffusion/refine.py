@@ -20,7 +20,7 @@ from torch import Tensor
 
 from limner.diffusion.decode import Pixels, decode, encode
 from limner.diffusion.load import Base
-from limner.diffusion.sampling import VAE_SCALE, Draft, Task, noise
+from limner.diffusion.sampling import VAE_SCALE, Draft, Progress, Task, noise
 
 #: How much of the way from noise is drawn anew: the picture stays, its detail is redrawn.
 STRENGTH = 0.2
@@ -116,8 +116,8 @@ class Retouch:
 
     #: A tile's task, of ``schedule(steps)`` steps of which only the last ``steps`` are taken.
     task: Callable[[Tile], Task]
-    #: Draws over a tile: yields each step's number, returns its latents.
-    paint: Callable[[Task, Draft], Generator[int, None, Tensor]]
+    #: Draws over a tile: yields after each step, returns its latents.
+    paint: Callable[[Task, Draft], Generator[Progress, None, Tensor]]
     steps: int
     seed: int
     tiling: Tiling = Tiling()
@@ -144,7 +144,7 @@ def refine(base: Base, rgb: Pixels, retouch: Retouch) -> Generator[float, None, 
         steps = retouch.paint(retouch.task(tile), draft)
         while True:
             try:
-                done = (next(steps) - first + 1) / retouch.steps
+                done = next(steps).done
             except StopIteration as end:
                 latent = end.value
                 break

@@ -111,3 +111,13 @@ def noise(seeds: Sequence[int], size: tuple[int, int]) -> list[tuple[Tensor, tor
         generator = torch.Generator("cpu").manual_seed(seed % SEEDS)
         drawn.append((torch.randn(shape, generator=generator), generator))
     return drawn
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Progress:
+    """How far a task has come."""
+
+    #: Share of the steps that are done, 0…1.
+    done: float
+    #: What the sampler takes the first sample for, fp32 [1, 4, h/8, w/8] on the CPU.
+    belief: Tensor

@@ -35,9 +35,18 @@ from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
 from limner.diffusion.refine import Retouch, Tile, Tiling, refine, schedule
-from limner.diffusion.sampling import Condition, Control, Draft, Task, constant, leading
+from limner.diffusion.sampling import (
+    Condition,
+    Control,
+    Draft,
+    Progress,
+    Task,
+    constant,
+    leading,
+)
 from limner.diffusion.schedules import dpm_2m_sde_karras, euler, steps_until
 from limner.diffusion.text import say
+from limner.diffusion.turns import Turns
 from limner.errors import NetworkUnfit
 
 #: What is said around a caller's words. The style comes first as well as last, and long prompts
@@ -71,6 +80,7 @@ class Sticker:
     #: The base's UNet with both adapters in it, and who runs it.
     network: Network
     denoiser: Denoiser
+    turns: Turns
     #: A ControlNet of depth, where there is one.
     depth: Controller | None = None
 
@@ -116,7 +126,7 @@ class Enlarged:
 def fuse_lora(base: Base, file: Path) -> None:
     """Add a LoRA (in kohya's or diffusers' names) to the UNet and both text encoders, for good.
 
-    Before adapters are put in. Raises NetworkUnfit if nothing of it fits.
+    Before adapters are put in. Raises NetworkUnfit if none of it is the UNet's.
     """
     first, second = base.encoders
     pipe: Any = StableDiffusionXLPipeline(
@@ -131,6 +141,9 @@ def fuse_lora(base: Base, file: Path) -> None:
     )
     try:
         pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="sticker")
+        if "sticker" not in getattr(base.unet, "peft_config", {}):
+            # diffusers only logs it, and would draw without.
+            raise ValueError("none of its tensors is the UNet's")
         pipe.fuse_lora(adapter_names=["sticker"])
         pipe.unload_lora_weights()
     except (ValueError, KeyError, RuntimeError, OSError) as reason:
@@ -165,25 +178,31 @@ def join(
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
     identity_tokens, look_tokens = projections
-    control, depth = (None if each is None else Controller(each) for each in controls)
+    painters = [each for each in (base.unet, *controls) if each is not None]
+    network, (control, depth) = Network(base.unet), map(_controller, controls)
     assert control is not None
-    network = Network(base.unet)
+    readers = [*(encoder.model for encoder in base.encoders), clip.model]
+    turns = Turns(machine, readers, painters)
     return Sticker(
-        machine, base, identity_tokens, look_tokens, clip, control, network, denoiser, depth
+        machine, base, identity_tokens, look_tokens, clip, control, network, denoiser, turns, depth
     )
 
 
-def draw(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Pixels]:
-    """Yield how much is done, 0…1; return the picture [height, width, 3].
+def _controller(net: Any) -> Controller | None:
+    return None if net is None else Controller(net)
+
+
+def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixels]:
+    """Yield after each step; return the picture [height, width, 3].
 
     Raises BrokenPicture where numbers stop being a picture.
     """
     latent = yield from denoise(sticker, wish)
-    return decode(sticker.base.vae, latent)
+    return decode(sticker.base.vae, latent, sticker.machine.whole)
 
 
-def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tensor]:
-    """Yield how much is done, 0…1; return fp32 latents [1, 4, h/8, w/8]."""
+def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Tensor]:
+    """Yield after each step; return fp32 latents [1, 4, h/8, w/8]."""
     # 1 What is said, whose face, and how it looks
     positive, negative = _conditions(sticker, wish)
 
@@ -203,12 +222,8 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[float, None, Tenso
 
     # 3 From noise to latents
     work = Work(sticker.network, dpm_2m_sde_karras, task, wish.caller)
-    steps = sticker.denoiser.draw(work, [wish.seed])
-    while True:
-        try:
-            yield (next(steps) + 1) / wish.steps
-        except StopIteration as end:
-            return end.value[0]
+    with sticker.turns.painting():
+        return (yield from sticker.denoiser.draw(work, [wish.seed]))[0]
 
 
 def redraw(
@@ -228,11 +243,12 @@ def redraw(
         whole = schedule(enlarged.steps)
         return Task(positive, negative, wish.guidance, strengths, tile.size, whole, control)
 
-    def paint(task: Task, draft: Draft) -> Generator[int, None, Tensor]:
+    def paint(task: Task, draft: Draft) -> Generator[Progress, None, Tensor]:
         return sticker.denoiser.resume(Work(sticker.network, euler, task, wish.caller), draft)
 
     retouch = Retouch(task, paint, enlarged.steps, wish.seed, tiling or Tiling())
-    return (yield from refine(sticker.base, enlarged.rgb, retouch))
+    with sticker.turns.painting():
+        return (yield from refine(sticker.base, enlarged.rgb, retouch))
 
 
 def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Condition | None]:
@@ -243,11 +259,12 @@ def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Conditi
         POSITIVE.format(prompt=wish.prompt),
         NEGATIVE.format(negative_prompt=refused),
     ]
-    said = say(sticker.base.encoders, prompts[: 1 + guided])
-    positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
-    if not guided:
-        return positive, None
-    return positive, Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
+    with sticker.turns.reading():
+        said = say(sticker.base.encoders, prompts[: 1 + guided])
+        positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
+        if not guided:
+            return positive, None
+        return positive, Condition(said[1], (no_face(sticker), unseen_tokens(sticker, wish)))
 
 
 def _control(sticker: Sticker, points: Pixels, strength: float) -> Control:

@@ -15,12 +15,16 @@ from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.depth import DepthEye
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet, load_depth
-from limner.diffusion.machine import Machine
+from limner.diffusion.machine import Machine, Measure, forget, memory_of
+from limner.diffusion.plan import Memory, Parts, sticker_parts
 from limner.diffusion.sticker import Sticker, fuse_lora, join
 from limner.diffusion.weights import DEPTH, ENDPOINT_NEEDS
 from limner.errors import FeatureNotSupported, NetworkMissing
 from limner.stages.arcface import ArcFace
 from limner.stages.cutout import Cutter
+
+#: Pixels that networks are fitted for at least.
+USUAL = 1024 * 1024
 
 NEEDS = ENDPOINT_NEEDS["fal-ai/face-to-sticker"]
 
@@ -29,12 +33,17 @@ class StickerStudio:
     """Opens what stickers need. Safe to call from several threads; they open one by one."""
 
     def __init__(
-        self, holdings: Holdings, machine: Machine, threads: int, denoiser: Denoiser
+        self,
+        holdings: Holdings,
+        machine: Machine,
+        threads: int,
+        denoiser: Denoiser,
+        measure: Measure = memory_of,
     ) -> None:
-        """``threads``: what one call of a network outside torch may use.
-
-        ``denoiser``: the machine's.
-        """
+        """``threads``: what one call of a network outside torch may use; ``denoiser``: the
+        machine's; ``measure``: how much memory there is."""
+        self._measure = measure
+        self._memory: Memory | None = None
         self._holdings = holdings
         self._denoiser = denoiser
         self._machine = machine
@@ -51,17 +60,32 @@ class StickerStudio:
         if lacking:
             raise FeatureNotSupported(f"Stickers cannot be drawn by diffusion here: {lacking}.")
 
-    def open(self, *, exact: bool = False) -> Sticker:
-        """The networks that draw; ``exact``: in fp32 whatever it costs, and in place of the usual.
+    def open(self, size: tuple[int, int], *, exact: bool = False) -> Sticker:
+        """The networks that draw, fitted for a picture of ``size``.
 
-        Raises NetworkUnfit, NetworkMissing.
+        ``exact``: in fp32 whatever it costs, and in place of the usual. Raises NetworkUnfit,
+        NetworkMissing.
         """
-        machine = Machine(self._machine.device, torch.float32) if exact else self._machine
+        machine = self._machine.in_fp32() if exact else self._machine
+        pixels = max(size[0] * size[1], USUAL)
         with self._lock:
-            if self._sticker is None or self._sticker.machine != machine:
+            if self._sticker is None or not self._suits(self._sticker, machine, pixels):
                 self._sticker = None
-                self._sticker = self._opened(machine)
+                forget()
+                self._memory = self._measure(machine.device)
+                fitted = machine.planned(self._parts(), pixels, self._memory)
+                self._sticker = self._opened(fitted)
             return self._sticker
+
+    def _parts(self) -> Parts:
+        return sticker_parts(depth=self._holdings.lacking_all(DEPTH) is None)
+
+    def _suits(self, opened: Sticker, machine: Machine, pixels: int) -> bool:
+        """Whether it computes as ``machine`` does, and enough of it is moved away for the size."""
+        if opened.machine.dtype != machine.dtype or self._memory is None:
+            return False
+        needed = machine.planned(self._parts(), pixels, self._memory)
+        return opened.machine.offload >= needed.offload
 
     @property
     def is_exact(self) -> bool:

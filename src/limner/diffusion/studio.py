@@ -1,14 +1,17 @@
 """Networks opened once and kept while they are used: one UNet for each model type and base.
 
 A UNet carries its adapter for life, so each (model type, base) has its own; only the newest few
-are kept. Knows files and networks; knows no request.
+are kept, and fewer where the device has no room for them side by side. Knows files and networks;
+knows no request.
 """
 
 from __future__ import annotations
 
-import gc
 import threading
 from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,7 +22,9 @@ from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import Base, load_base, load_clip_vision, load_single_file
-from limner.diffusion.machine import Machine
+from limner.diffusion.machine import Machine, Measure, forget, memory_of
+from limner.diffusion.plan import Memory, Offload, Parts, face_id_parts
+from limner.diffusion.quota import in_use
 from limner.diffusion.sniff import AdapterKind
 from limner.diffusion.weights import WEIGHTS, ModelType
 from limner.errors import FeatureNotSupported, NetworkMissing, blame
@@ -28,20 +33,38 @@ from limner.stages.arcface import ArcFace
 #: How many UNets stay open. SDXL's is 5 GB in half precision.
 MOST_OPEN = 2
 
+#: Pixels that networks are fitted for at least: what is usually asked of (SD 1.5, SDXL).
+USUAL = (512 * 512, 1024 * 1024)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Opened:
+    """Networks, and what memory there was for them."""
+
+    faceid: FaceId
+    memory: Memory
+
 
 class Studio:
     """Opens what a request needs. Safe to call from several threads; they open one by one."""
 
     def __init__(
-        self, holdings: Holdings, machine: Machine, threads: int, denoiser: Denoiser
+        self,
+        holdings: Holdings,
+        machine: Machine,
+        threads: int,
+        denoiser: Denoiser,
+        measure: Measure = memory_of,
     ) -> None:
-        """``threads``: what one call of a recogniser may use. ``denoiser``: the machine's."""
+        """``threads``: what one call of a network outside torch may use; ``denoiser``: the
+        machine's; ``measure``: how much memory there is."""
+        self._measure = measure
         self._holdings = holdings
         self._denoiser = denoiser
         self._threads = threads
         self._recognisers: dict[str, ArcFace] = {}
         self._machine = machine
-        self._open: OrderedDict[tuple[str, Path, torch.dtype], FaceId] = OrderedDict()
+        self._open: OrderedDict[tuple[str, Path, torch.dtype], _Opened] = OrderedDict()
         self._kinds: dict[Path, AdapterKind] = {}
         self._lock = threading.Lock()
 
@@ -59,21 +82,53 @@ class Studio:
         with blame(kind.field):
             return self._fitting(kind, base, default=default)
 
-    def open(self, kind: ModelType, where: Path, *, exact: bool = False) -> FaceId:
-        """The networks of ``kind`` on the base at ``where``; ``exact``: in fp32 whatever it costs.
+    def open(
+        self, kind: ModelType, where: Path, size: tuple[int, int], *, exact: bool = False
+    ) -> FaceId:
+        """The networks of ``kind`` on the base at ``where``, fitted for a picture of ``size``.
 
-        Raises NetworkUnfit, NetworkMissing.
+        ``exact``: in fp32 whatever it costs. Raises NetworkUnfit, NetworkMissing.
         """
-        machine = Machine(self._machine.device, torch.float32) if exact else self._machine
+        machine = self._machine.in_fp32() if exact else self._machine
+        parts = face_id_parts(kind, machine.samples_at_once(xl=kind.xl))
+        pixels = max(size[0] * size[1], USUAL[kind.xl])
         key = (kind.name, where, machine.dtype)
         with self._lock:
+            opened = self._open.get(key)
+            if opened and _is_too_large(opened, parts, pixels):
+                del self._open[key], opened
+                forget()
             if key not in self._open:
-                while len(self._open) >= MOST_OPEN:
-                    self._open.popitem(last=False)
-                    gc.collect()
-                self._open[key] = self._opened(kind, where, machine)
+                memory = self._room_for(machine, parts, pixels)
+                fitted = machine.planned(parts, pixels, memory)
+                self._open[key] = _Opened(self._opened(kind, where, fitted), memory)
             self._open.move_to_end(key)
-            return self._open[key]
+            return self._open[key].faceid
+
+    def _room_for(self, machine: Machine, parts: Parts, pixels: int) -> Memory:
+        """The memory for new networks, older ones closed until they fit or none is left."""
+        while True:
+            memory = self._measure(machine.device)
+            crowded = machine.planned(parts, pixels, memory).offload is not Offload.NONE
+            if not self._open or (len(self._open) < MOST_OPEN and not crowded):
+                return memory
+            self._open.popitem(last=False)
+            forget()
+
+    @contextmanager
+    def in_use(self, kind: ModelType, where: Path) -> Generator[None]:
+        """Inside, the base at ``where`` is kept, and known as used last, if it can be removed.
+
+        Raises FeatureNotSupported if it went before.
+        """
+        if str(where) not in self._holdings.record.bases.values():
+            yield
+            return
+        with in_use(self._holdings.home, where):
+            if not where.exists():
+                with blame(kind.field):
+                    raise FeatureNotSupported("This base model was just removed from this server.")
+            yield
 
     def recogniser(self, kind: ModelType) -> ArcFace:
         """The network whose embeddings the adapter of ``kind`` was taught with."""
@@ -133,6 +188,12 @@ class Studio:
         if path is None:
             raise NetworkMissing(self._holdings.lacking(name) or f"{name} is not here.")
         return path
+
+
+def _is_too_large(opened: _Opened, parts: Parts, pixels: int) -> bool:
+    """Whether these pixels need more of the networks moved away than they were opened with."""
+    machine = opened.faceid.machine
+    return machine.planned(parts, pixels, opened.memory).offload > machine.offload
 
 
 def _is_default(kind: ModelType, base: str) -> bool:

@@ -2,7 +2,8 @@
 
 Sizes and hashes are written down where a public source states them; where they are None the hub
 says them when the file is pulled, and the hub's own hash is what the file is verified against.
-``revision`` is a commit where one is known to hold these files, otherwise a branch.
+``revision`` is a commit where one is known to hold these files, otherwise a branch: then the commit
+that is pulled first is recorded (``holdings``), and is the one ever after.
 
 Knows names, terms and who needs what; knows no network's inside and imports nothing heavy.
 """
@@ -37,6 +38,11 @@ class Weight:
     #: May what is drawn with it be sold? False needs the operator's acceptance of the licence.
     commercial: bool
     what: str
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether ``revision`` is a commit, which no one can move."""
+        return len(self.revision) == 40 and set(self.revision) <= set("0123456789abcdef")
 
     @property
     def size(self) -> int:

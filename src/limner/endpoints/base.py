@@ -31,6 +31,9 @@ class Step:
     progress: float | None = None
     #: fal's log level.
     level: Literal["DEBUG", "INFO", "WARN", "ERROR"] = "INFO"
+    #: The picture so far, a WebP of at most 256 pixels and 12 KB (``stages.preview``); None leaves
+    #: the one before. Never of a picture that the safety check would keep back.
+    preview: bytes | None = field(default=None, repr=False)
 
 
 class Pictures(Protocol):
@@ -52,6 +55,15 @@ class Pictures(Protocol):
         """Keep an encoded picture and answer with fal's description of it.
 
         ``format`` is PIL's name of the format; its case goes into the content type as fal's does.
+        """
+        ...
+
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Image:
+        """Keep a file of any type under a name that a person may read.
+
+        ``size`` is (width, height) in pixels of what it shows.
         """
         ...
 
@@ -118,6 +130,8 @@ class Endpoint:
     output: type[BaseModel]
     #: Engine name → ``module:function``; the function takes a Workshop and returns an Engine.
     engines: Mapping[str, str]
+    #: Fields that decide which weights are needed: requests that agree in them share a worker.
+    weighed_by: tuple[str, ...] = ()
     #: An input that can be shown in documentation.
     example: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

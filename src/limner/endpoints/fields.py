@@ -5,11 +5,14 @@ Knows fal's toolkit types (wire.md 9.2); knows no endpoint.
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 #: fal's largest width or height of an ImageSize, in pixels.
 MAX_SIDE = 14142
@@ -36,15 +39,21 @@ PRESETS: dict[str, tuple[int, int]] = {
 EXTENSION = "x-extension"
 
 
-def extension(default: Any = None, *, description: str, **constraints: Any) -> Any:
+def extension(
+    default: Any = None,
+    *,
+    description: str,
+    schema: Mapping[str, Any] | None = None,
+    **constraints: Any,
+) -> Any:
     """A pydantic Field for an optional input of Limner's that fal does not have.
 
     Left out, the answer is fal's to the letter; a strict server refuses it as unknown.
-    ``constraints`` are Field's own (``ge``, ``max_length`` …).
+    ``constraints`` are Field's own (``ge``, ``max_length`` …); ``schema`` is told in the JSON
+    schema besides.
     """
-    return Field(
-        default, description=description, json_schema_extra={EXTENSION: True}, **constraints
-    )
+    marks = {EXTENSION: True, **(schema or {})}
+    return Field(default, description=description, json_schema_extra=marks, **constraints)
 
 
 def is_extension(field: FieldInfo) -> bool:
@@ -107,6 +116,35 @@ def face_box() -> Any:
         "photo (after its EXIF turn). The face that overlaps it best is taken. "
         "Not part of fal's API.",
     )
+
+
+_COLOR = "^#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$"
+
+
+def _color(written: str) -> str:
+    # JSON Schema's $ is the very end; Python's also stands before a last line feed.
+    if re.match(_COLOR, written) and not written.endswith("\n"):
+        return written
+    raise PydanticCustomError(
+        "string_pattern_mismatch",
+        "Not a colour. Write it as CSS does: # and three or six hexadecimal digits, as #fff"
+        " or #ffcc00.",
+        {"pattern": _COLOR},
+    )
+
+
+#: A colour as CSS writes it in hexadecimal: ``#rgb`` or ``#rrggbb``.
+HexColor = Annotated[str, AfterValidator(_color)]
+
+#: What the JSON schema says of a HexColor: its form, and that a colour picker suits it.
+COLOR_SCHEMA: dict[str, Any] = {"pattern": _COLOR, "ui": {"field": "color"}}
+
+
+def rgb_of(color: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0…255, of a HexColor."""
+    digits = color[1:] if len(color) == 7 else "".join(2 * digit for digit in color[1:])
+    red, green, blue = bytes.fromhex(digits)
+    return red, green, blue
 
 
 class Image(FalModel):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from limner.files.store import MOST_PARTS, NAME, Description, StoredFile
+from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoredFile
 
 CHUNK = 1 << 18
 
@@ -47,7 +47,7 @@ class DiskStore:
         try:
             size, sha256 = _write(scratch / CONTENT, content)
             stored = StoredFile(
-                name, said.content_type, size, sha256, self._clock(), said.expires_at
+                name, said.content_type, size, sha256, self._clock(), said.expires_at, said.owner
             )
             about = json.dumps(dataclasses.asdict(stored)).encode()
             _write(scratch / ABOUT, [about])
@@ -88,6 +88,13 @@ class DiskStore:
         """See FileStore."""
         return bool(NAME.fullmatch(name)) and self._remove(self._place(name))
 
+    def listing(self) -> Iterator[StoredFile]:
+        """See FileStore."""
+        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
+            stored = self.find(about.parent.name)
+            if stored is not None:
+                yield stored
+
     def expire(self, now: float) -> int:
         """See FileStore."""
         gone = 0
@@ -95,12 +102,19 @@ class DiskStore:
             stored = self._read_about(about.parent)
             if stored is not None and stored.expires_at is not None and stored.expires_at <= now:
                 gone += self._remove(about.parent)
-        for folder in (self._unfinished, self._parts):
-            for old in folder.iterdir():
-                with suppress(FileNotFoundError):  # finished since
-                    if old.stat().st_mtime < now - PARTS_LIFE:
-                        shutil.rmtree(old, ignore_errors=True)
+        for old in self._given_up(now):
+            shutil.rmtree(old, ignore_errors=True)
         return gone
+
+    def overdue(self, now: float) -> Iterator[Overdue]:
+        """See FileStore."""
+        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
+            stored = self._read_about(about.parent)
+            if stored is not None and stored.expires_at is not None and stored.expires_at <= now:
+                yield Overdue(stored.name, stored.size)
+        for old in self._given_up(now):
+            with suppress(FileNotFoundError):
+                yield Overdue(old.name, sum(part.stat().st_size for part in old.iterdir()))
 
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
         """See FileStore."""
@@ -130,6 +144,14 @@ class DiskStore:
             return self.find(name)  # another call joined them first
         shutil.rmtree(self._parts / name, ignore_errors=True)
         return stored
+
+    def _given_up(self, now: float) -> Iterator[Path]:
+        """Folders of parts and of writes that nobody goes on with."""
+        for folder in (self._unfinished, self._parts):
+            for old in folder.iterdir():
+                with suppress(FileNotFoundError):  # finished since
+                    if old.stat().st_mtime < now - PARTS_LIFE:
+                        yield old
 
     def _place(self, name: str) -> Path:
         if not NAME.fullmatch(name):

@@ -13,9 +13,16 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 #: What a name may look like; anything else is no name and finds nothing.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{20}[A-Za-z0-9._-]{0,120}")
+
+#: How the path of a file's URL ends, whatever host, port and prefix go before it.
+_OWN_PATH = re.compile(rf"/files/({NAME.pattern})$")
+
+#: Longer URLs are data URIs, which name no file.
+_MOST_URL = 8192
 
 #: An upload in parts has at most this many.
 MOST_PARTS = 10_000
@@ -32,6 +39,21 @@ def reserve(file_name: str | None = None) -> str:
     return token[:21] + (kept if kept.startswith(".") or not kept else f"_{kept}")
 
 
+def named_by(url: str) -> str | None:
+    """The name in the URL of a file that a store of ours may keep; None when it names none.
+
+    A name is unguessable, so whoever says one means that file, by whatever host name or prefix
+    the URL reached the caller.
+    """
+    if len(url) > _MOST_URL:
+        return None
+    try:
+        match = _OWN_PATH.search(urlsplit(url).path)
+    except ValueError:
+        return None  # not a URL at all, which the door says in its own words
+    return match[1] if match else None
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """What is said of a file when it is kept."""
@@ -39,6 +61,8 @@ class Description:
     content_type: str
     #: Unix seconds after which the file is gone; None for never.
     expires_at: float | None = None
+    #: Public part of the key for which it is kept; empty where none is needed.
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +79,17 @@ class StoredFile:
     created_at: float
     #: Unix seconds after which the file is gone; None for never.
     expires_at: float | None
+    #: Public part of the key for which it is kept; empty where none is needed.
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """What the next sweep removes: a file, or what is left of an upload that was never finished."""
+
+    name: str
+    #: Size in bytes, of all its parts together.
+    size: int
 
 
 class FileStore(Protocol):
@@ -83,8 +118,16 @@ class FileStore(Protocol):
         """Remove a file; True when it was there."""
         ...
 
+    def listing(self) -> Iterator[StoredFile]:
+        """Every file that :meth:`find` would find, in no order; it looks at every one there is."""
+        ...
+
     def expire(self, now: float) -> int:
         """Remove every file whose time has come, and parts of uploads a day old; how many files."""
+        ...
+
+    def overdue(self, now: float) -> Iterator[Overdue]:
+        """What :meth:`expire` would remove; it looks at every file there is."""
         ...
 
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:

@@ -3,9 +3,11 @@
 Every operation is a function of a connection and answers a ``Future``: a worker's thread calls
 ``.result()``, the asynchronous server awaits ``asyncio.wrap_future``; there are no twins.
 
-SQLite (WAL, ``synchronous=FULL``) has one writing thread that commits many operations with one
-fsync, each in its own savepoint so that a failing one fails alone, and one reading thread that
-takes no write lock. PostgreSQL groups commits itself: a few threads, a transaction each.
+SQLite has one writing thread that commits many operations with one fsync, each in its own
+savepoint so that a failing one fails alone, and one reading thread that takes no write lock.
+PostgreSQL groups commits itself: a few threads, a transaction each. When it is gone, operations
+wait for it a while; one whose transaction was lost before its commit is run again, and one that
+was lost in its commit is told so, because nobody can know.
 
 Knows transactions; knows no table but the schema's version.
 """
@@ -14,20 +16,27 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from limner.errors import OurFault, whereabouts
-from limner.requests.tables import SCHEMA_VERSION, metadata, schema
+from limner.requests.connections import (
+    is_lost,
+    is_sqlite,
+    postgresql_engine,
+    sqlite_engine,
+    was_undone,
+)
+from limner.requests.migrations import create, upgrade
+from limner.requests.tables import SCHEMA_VERSION, schema
 
 log = structlog.get_logger(__name__)
 
@@ -37,15 +46,22 @@ Operation = Callable[[sa.Connection], Result]
 #: Operations committed with one fsync.
 MOST_AT_ONCE = 64
 
-#: Threads of a database that locks rows rather than everything.
+#: Threads, each way, of a database that locks rows rather than everything.
 LANES = 8
 
-#: Milliseconds SQLite waits for another process's transaction.
-BUSY_TIMEOUT = 30_000
+#: Seconds an operation waits for a database that is gone, and between two looks for it.
+PATIENCE, LOOK_EVERY = 10.0, 0.2
+
+#: PostgreSQL's advisory lock under which a schema is made or changed.
+_SCHEMA_LOCK = 0x4C494D4E
 
 
 class Closed(OurFault):
     """The database was closed before it could be asked."""
+
+
+class Unreachable(OurFault):
+    """The database is gone, or was lost before it said whether it kept what it was told."""
 
 
 class SchemaTooNew(OurFault):
@@ -58,14 +74,17 @@ class _Task(Generic[Result]):
     future: Future[Result]
     #: Called with the result once it is durable.
     committed: Callable[[Result], None] | None
+    asked_at: float = field(default_factory=time.monotonic)
 
 
 class _Lane:
     """A thread that runs tasks on one connection, several to a transaction."""
 
-    def __init__(self, engine: sa.Engine, name: str, at_once: int) -> None:
+    def __init__(self, engine: sa.Engine, name: str, at_once: int, *, comes_back: bool) -> None:
+        """``comes_back``: the database may go and come back while we live."""
         self._engine = engine
         self._at_once = at_once
+        self._comes_back = comes_back
         self._tasks: queue.SimpleQueue[_Task[Any] | None] = queue.SimpleQueue()
         #: Guards that nothing is put behind the end, where nobody would ever take it up.
         self._closing = threading.Lock()
@@ -103,20 +122,8 @@ class _Lane:
 
     def _commit(self, batch: list[_Task[Any]]) -> None:
         """One transaction; a task's future is resolved only when it is durable."""
-        done: list[tuple[_Task[Any], Any]] = []
         try:
-            with self._engine.begin() as connection:
-                alone = len(batch) == 1
-                for task in batch:
-                    try:
-                        with nullcontext() if alone else connection.begin_nested():
-                            done.append((task, task.operation(connection)))
-                    except Exception as fault:
-                        # A full disk or a broken one makes SQLite undo the whole transaction,
-                        # without a word to those whose part of it had succeeded.
-                        if alone or isinstance(fault, OperationalError):
-                            raise
-                        task.future.set_exception(fault)
+            done = self._persist(batch)
         except Exception as fault:  # noqa: BLE001 - told to everyone who waits for it
             for task in batch:
                 if not task.future.done():
@@ -130,21 +137,76 @@ class _Lane:
                     log.error("bell_failed", fault=whereabouts(fault))
             task.future.set_result(result)
 
+    def _persist(self, batch: list[_Task[Any]]) -> list[tuple[_Task[Any], Any]]:
+        """Transact, again and again while the database is away and nobody has waited too long."""
+        while batch:
+            try:
+                return self._transact(batch)
+            except _Again:
+                if time.monotonic() - batch[0].asked_at > PATIENCE:
+                    raise Unreachable("The database cannot be reached") from None
+                time.sleep(LOOK_EVERY)
+        return []
+
+    def _transact(self, batch: list[_Task[Any]]) -> list[tuple[_Task[Any], Any]]:
+        """One try. Raises _Again when nothing of it was kept and it may be tried again."""
+        done: list[tuple[_Task[Any], Any]] = []
+        committing = False
+        try:
+            with self._engine.connect() as connection:
+                transaction = connection.begin()
+                alone = len(batch) == 1
+                for task in batch:
+                    try:
+                        with nullcontext() if alone else connection.begin_nested():
+                            done.append((task, task.operation(connection)))
+                    except Exception as fault:
+                        # A full disk or a broken one makes SQLite undo the whole transaction,
+                        # without a word to those whose part of it had succeeded.
+                        if alone or isinstance(fault, OperationalError):
+                            raise
+                        task.future.set_exception(fault)
+                committing = True
+                transaction.commit()
+        except DBAPIError as fault:
+            if was_undone(fault) or (self._comes_back and not committing and _is_away(fault)):
+                raise _Again from fault
+            if committing and is_lost(fault):
+                raise Unreachable("The database was lost while it committed") from fault
+            raise
+        return done
+
+
+class _Again(Exception):
+    """Nothing was kept; the same may be tried again."""
+
+
+def _is_away(fault: DBAPIError) -> bool:
+    """Was the connection lost, or could none be made?"""
+    return is_lost(fault) or (isinstance(fault, OperationalError) and fault.statement is None)
+
 
 class Database:
     """An open database; close it."""
 
     def __init__(self, url: str) -> None:
-        """``url``: SQLAlchemy's. Raises SchemaTooNew."""
-        self._engines = self._open(url)
-        self._prepare(self._engines[0])
-        if len(self._engines) == 2:
-            self._writers = [_Lane(self._engines[0], "ledger-write", MOST_AT_ONCE)]
-            self._readers = [_Lane(self._engines[1], "ledger-read", MOST_AT_ONCE)]
+        """``url``: SQLAlchemy's. Raises SchemaTooNew, Unreachable, BadDatabaseUrl."""
+        local = is_sqlite(url)
+        if local:
+            self._engines = [sqlite_engine(url, "BEGIN IMMEDIATE"), sqlite_engine(url, "BEGIN")]
         else:
-            self._writers = [_Lane(self._engines[0], f"ledger-{n}", 1) for n in range(LANES)]
-            self._readers = self._writers
+            self._engines = [
+                postgresql_engine(url, LANES, transactions=transactions)
+                for transactions in (True, False)
+            ]
+        self._writers = self._lanes("write", self._engines[0], local=local)
+        self._readers = self._lanes("read", self._engines[1], local=local)
         self._turn = 0
+        try:
+            self.write(_prepare).result()
+        except BaseException:
+            self.close()
+            raise
 
     def write(
         self, operation: Operation[Result], committed: Callable[[Result], None] | None = None
@@ -158,59 +220,38 @@ class Database:
 
     def close(self) -> None:
         """Finish what was asked and close every connection."""
-        lanes = {id(lane): lane for lane in [*self._writers, *self._readers]}
-        for lane in lanes.values():
+        for lane in (*self._writers, *self._readers):
             lane.close()
         for engine in self._engines:
             engine.dispose()
 
     def _put(
         self,
-        lanes: list[_Lane],
+        lanes: Sequence[_Lane],
         operation: Operation[Result],
         committed: Callable[[Result], None] | None,
     ) -> Future[Result]:
         future: Future[Result] = Future()
-        self._turn = (self._turn + 1) % len(lanes)
-        lanes[self._turn].put(_Task(operation, future, committed))
+        self._turn += 1
+        lanes[self._turn % len(lanes)].put(_Task(operation, future, committed))
         return future
 
-    def _open(self, url: str) -> list[sa.Engine]:
-        if not url.startswith("sqlite"):
-            return [sa.create_engine(url, pool_size=LANES, pool_pre_ping=True)]
-        return [_sqlite(url, "BEGIN IMMEDIATE"), _sqlite(url, "BEGIN")]
-
-    def _prepare(self, engine: sa.Engine) -> None:
-        with engine.begin() as connection:
-            metadata.create_all(connection)
-            version = connection.execute(sa.select(schema.c.version)).scalar()
-            if version is None:
-                connection.execute(schema.insert().values(version=SCHEMA_VERSION))
-            elif version > SCHEMA_VERSION:
-                raise SchemaTooNew(
-                    f"The database has schema {version}, this Limner knows {SCHEMA_VERSION}"
-                )
+    def _lanes(self, what: str, engine: sa.Engine, *, local: bool) -> list[_Lane]:
+        if local:
+            return [_Lane(engine, f"ledger-{what}", MOST_AT_ONCE, comes_back=False)]
+        return [_Lane(engine, f"ledger-{what}-{n}", 1, comes_back=True) for n in range(LANES)]
 
 
-def _sqlite(url: str, begin: str) -> sa.Engine:
-    """An engine of one connection whose transactions begin as told."""
-    engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def connected(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction]
-        # The driver must not open transactions of its own; ours begin below.
-        connection.isolation_level = None
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            # Deleting deletes: freed pages are overwritten, not left to be read.
-            "secure_delete=ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.exec_driver_sql(begin)
-
-    return engine
+def _prepare(connection: sa.Connection) -> None:
+    """Make the schema, or bring it up to this Limner's. Raises SchemaTooNew."""
+    if connection.dialect.name == "postgresql":
+        # Servers that are started together make it once.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+    if not sa.inspect(connection).has_table(schema.name):
+        create(connection)
+        return
+    version = connection.execute(sa.select(schema.c.version)).scalar_one()
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNew(f"The database has schema {version}, this Limner knows {SCHEMA_VERSION}")
+    if version < SCHEMA_VERSION:
+        upgrade(connection, version)

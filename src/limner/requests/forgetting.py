@@ -1,7 +1,7 @@
 """Forgetting: what goes because its time has come, and what goes because somebody said so.
 
 Deleting a request deletes its input, its log, its result and what is still owed of it; the names
-of its pictures are answered so that the file store can delete them. Functions of a connection.
+of its files are answered so that the file store can delete them. Functions of a connection.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from limner.requests.rows import request_from
 from limner.requests.tables import logs, requests, webhooks
 
 #: Requests forgotten in one transaction, so that a sweep never holds the database for long.
@@ -30,16 +31,36 @@ def expire(connection: sa.Connection, now: float) -> tuple[str, ...]:
     return tuple(name for row in rows for name in json.loads(row.files))
 
 
+def overdue(connection: sa.Connection, now: float) -> dict[str, tuple[str, ...]]:
+    """The requests that :func:`expire` would forget, and the files of each."""
+    rows = connection.execute(
+        sa.select(requests.c.id, requests.c.files).where(requests.c.forget_at <= now)
+    )
+    return {row.id: tuple(json.loads(row.files)) for row in rows}
+
+
 def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None:
-    """Forget an ended request now; None when there is none or it has not ended."""
+    """Forget an ended request now; None when there is none or it has not ended.
+
+    Names of its pictures, and of the uploaded files that only it was given.
+    """
     row = connection.execute(
-        sa.select(requests.c.files).where(requests.c.id == request_id, requests.c.status == "done")
+        sa.select(requests).where(requests.c.id == request_id, requests.c.status == "done")
     ).first()
     if row is None:
         return None
     _forget(connection, [request_id])
     connection.execute(webhooks.delete().where(webhooks.c.request_id == request_id))
-    return tuple(json.loads(row.files))
+    given = request_from(row).submission.files_given
+    alone = [name for name in given if not _is_named(connection, name)]
+    return tuple(dict.fromkeys([*json.loads(row.files), *alone]))
+
+
+def _is_named(connection: sa.Connection, name: str) -> bool:
+    """Does a request that is still kept have this file, given or made?"""
+    has = requests.c.input.contains(name, autoescape=True)
+    made = requests.c.files.contains(name, autoescape=True)
+    return connection.execute(sa.select(sa.exists().where(has | made))).scalar_one()
 
 
 def _forget(connection: sa.Connection, ids: Sequence[str]) -> None:

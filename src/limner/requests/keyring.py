@@ -10,8 +10,10 @@ import hashlib
 import hmac
 import secrets as entropy
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from limner.requests.tables import keys, secrets
 
@@ -26,13 +28,23 @@ class Key:
     created_at: float
     #: Unix seconds; None while it is good.
     revoked_at: float | None
+    #: How many of its requests may run at once; None for any number.
+    concurrency: int | None = None
 
 
-def create_key(connection: sa.Connection, scope: str, now: float) -> tuple[str, str]:
+def create_key(
+    connection: sa.Connection, scope: str, concurrency: int | None, now: float
+) -> tuple[str, str]:
     """A new key as (id, secret); the secret is told this once."""
     key_id, secret = entropy.token_hex(16), entropy.token_hex(32)
     connection.execute(
-        keys.insert().values(id=key_id, secret_hash=_hash(secret), scope=scope, created_at=now)
+        keys.insert().values(
+            id=key_id,
+            secret_hash=_hash(secret),
+            scope=scope,
+            created_at=now,
+            concurrency=concurrency,
+        )
     )
     return key_id, secret
 
@@ -44,13 +56,13 @@ def find_key(connection: sa.Connection, key_id: str, secret: str) -> Key | None:
     right = hmac.compare_digest(row.secret_hash if row else bytes(32), _hash(secret))
     if row is None or not right or row.revoked_at is not None:
         return None
-    return Key(row.id, row.scope, row.created_at, row.revoked_at)
+    return _key(row)
 
 
 def list_keys(connection: sa.Connection) -> list[Key]:
     """Every key there was, oldest first."""
     rows = connection.execute(sa.select(keys).order_by(keys.c.created_at))
-    return [Key(row.id, row.scope, row.created_at, row.revoked_at) for row in rows]
+    return [_key(row) for row in rows]
 
 
 def revoke_key(connection: sa.Connection, key_id: str, now: float) -> bool:
@@ -81,9 +93,16 @@ def secret(connection: sa.Connection, name: str, size: int) -> bytes:
     query = sa.select(secrets.c.value).where(secrets.c.name == name)
     found = connection.execute(query).scalar()
     if found is None:
-        found = entropy.token_bytes(size)
-        connection.execute(secrets.insert().values(name=name, value=found))
+        # Another server may be making it at this moment: the first one's is everybody's.
+        engine = postgresql if connection.dialect.name == "postgresql" else sqlite
+        made = engine.insert(secrets).values(name=name, value=entropy.token_bytes(size))
+        connection.execute(made.on_conflict_do_nothing())
+        found = connection.execute(query).scalar_one()
     return found
+
+
+def _key(row: sa.Row[Any]) -> Key:
+    return Key(row.id, row.scope, row.created_at, row.revoked_at, row.concurrency)
 
 
 def _hash(secret: str) -> bytes:

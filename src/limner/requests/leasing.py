@@ -1,8 +1,8 @@
-"""The worker's side of a request: claim it, keep the lease, write steps, finish or give it back.
+"""The worker's side of a request it claimed: keep the lease, write steps, finish or give it back.
 
 The fence is the attempt: every claim raises it, and whatever a worker writes is written only where
 the request still runs with that number. A worker that was given up for lost can write nothing.
-Functions of a connection. Knows leases; knows no caller, process or clock.
+Functions of a connection. Knows leases; knows no queue, caller, process or clock.
 """
 
 from __future__ import annotations
@@ -22,54 +22,30 @@ from limner.requests.lifecycle import (
     StepTaken,
     end,
 )
-from limner.requests.request import Outcome, Request
-from limner.requests.rows import request_from
+from limner.requests.request import Outcome
 from limner.requests.tables import logs, requests
+from limner.requests.tally import WAITING
+from limner.requests.turns import RETURNED
 
 #: As at fal: attempts in total before a request whose workers keep getting lost fails.
 MOST_ATTEMPTS = 10
 
 COLUMNS = requests.c
 
+#: A request that no worker holds any more.
+_WAITING: dict[str, Any] = {
+    "status": "queued",
+    "lease_until": None,
+    "worker": None,
+    "turn": RETURNED,
+    "preview": None,
+}
 
-def claim(
-    connection: sa.Connection,
-    worker: str,
-    endpoints: Sequence[str],
-    limit: int,
-    now: float,
-    rules: Rules,
-) -> list[Request]:
-    """Give a worker the next requests, in order, for the length of a lease."""
-    # A CTE, because PostgreSQL may run IN (SELECT … LIMIT n FOR UPDATE SKIP LOCKED) again and
-    # then claim more than n rows (serving.md 2). SQLite leaves FOR UPDATE out.
-    pick = (
-        sa.select(COLUMNS.seq)
-        .where(
-            COLUMNS.status == "queued",
-            COLUMNS.endpoint.in_(endpoints),
-            sa.or_(COLUMNS.start_by.is_(None), COLUMNS.start_by > now),
-        )
-        .order_by(COLUMNS.priority, COLUMNS.seq)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("pick")
-    )
-    rows = connection.execute(
-        requests.update()
-        .where(COLUMNS.seq.in_(sa.select(pick.c.seq)), COLUMNS.status == "queued")
-        .values(
-            status="running",
-            attempt=COLUMNS.attempt + 1,
-            worker=worker,
-            lease_until=now + rules.lease,
-            started_at=now,
-            progress=0.0,
-        )
-        .returning(requests)
-    ).all()
-    ordered = sorted(rows, key=lambda row: (row.priority, row.seq))
-    return [request_from(row) for row in ordered]
+#: Written out rather than bound, so that every planner sees that the partial index will do.
+_RUNNING = COLUMNS.status == sa.literal_column("'running'")
+
+#: PostgreSQL's advisory lock of whoever deals with what was lost; the others need not.
+_REAPER = 0x4C494D50
 
 
 def heartbeat(
@@ -102,6 +78,8 @@ def step(
         values["progress"] = taken.progress
     if taken.engine is not None:
         values["engine"] = taken.engine
+    if taken.preview is not None:
+        values["preview"] = sa.case((COLUMNS.store_io, taken.preview), else_=None)
     row = connection.execute(
         requests.update()
         .where(*_held(request_id, attempt))
@@ -137,26 +115,30 @@ def finish(
 def release(
     connection: sa.Connection, request_id: str, attempt: int, now: float, rules: Rules
 ) -> bool:
-    """Put a request back where it stood in the queue, no loss counted; one cancelled since ends."""
+    """Put a request back to the queue's head, no loss counted; one cancelled since ends."""
     held = _held(request_id, attempt)
+    # Held still, because PostgreSQL lets it be cancelled between two statements.
+    connection.execute(sa.select(COLUMNS.seq).where(*held).with_for_update())
     if end(connection, [*held, COLUMNS.cancel_requested], CANCELLED, now, rules):
         return True
-    released = connection.execute(
-        requests.update().where(*held).values(status="queued", lease_until=None, worker=None)
-    )
+    released = connection.execute(requests.update().where(*held).values(**_WAITING))
     return released.rowcount == 1
 
 
 def reap(connection: sa.Connection, now: float, rules: Rules) -> Reaped:
     """Deal with lost workers and with requests that were not started in time."""
+    if connection.dialect.name == "postgresql":
+        mine = sa.select(sa.func.pg_try_advisory_xact_lock(_REAPER))
+        if not connection.execute(mine).scalar_one():
+            return Reaped((), ())
     # A clock that was set back would let a dead worker's lease last as long as the jump was.
     connection.execute(
         requests.update()
-        .where(COLUMNS.status == "running", COLUMNS.lease_until > now + 2 * rules.lease)
+        .where(_RUNNING, COLUMNS.lease_until > now + 2 * rules.lease)
         .values(lease_until=now + rules.lease)
     )
-    late = [COLUMNS.status == "queued", COLUMNS.start_by <= now]
-    lost = [COLUMNS.status == "running", COLUMNS.lease_until < now]
+    late = [WAITING, COLUMNS.start_by <= now]
+    lost = [_RUNNING, COLUMNS.lease_until < now]
     hopeless = sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_ATTEMPTS)
     ended = [
         *end(connection, late, NOT_STARTED, now, rules),
@@ -166,7 +148,7 @@ def reap(connection: sa.Connection, now: float, rules: Rules) -> Reaped:
     requeued = connection.execute(
         requests.update()
         .where(*lost)
-        .values(status="queued", losses=COLUMNS.losses + 1, lease_until=None, worker=None)
+        .values(**_WAITING, losses=COLUMNS.losses + 1)
         .returning(COLUMNS.id)
     ).scalars()
     return Reaped(requeued=tuple(requeued), ended=tuple(ended))

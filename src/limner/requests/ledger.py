@@ -16,20 +16,35 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from limner.requests import forgetting, history, keyring, leasing, outbox, queueing, register
+from limner.requests import (
+    claiming,
+    figures,
+    fleet,
+    forgetting,
+    history,
+    leasing,
+    outbox,
+    queueing,
+    register,
+    tally,
+)
+from limner.requests.access import Access
 from limner.requests.bell import Bell, bell_folder
+from limner.requests.clock import Clock, SharedClock
+from limner.requests.connections import is_sqlite
 from limner.requests.database import Database
+from limner.requests.fleet import Presence, Seen
 from limner.requests.history import Sought
-from limner.requests.keyring import Key
 from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
-from limner.requests.outbox import Delivery
+from limner.requests.notices import NoticeBell
+from limner.requests.outbox import Delivery, Owing
 from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
 Connection = sa.Connection
 
 
-class Ledger:
+class Ledger(Access):
     """An open ledger. Close it, or use it in a ``with``."""
 
     def __init__(
@@ -38,13 +53,26 @@ class Ledger:
         *,
         lease: float = 10.0,
         retention: float = 3600.0,
-        clock: Callable[[], float] = time.time,
+        clock: Clock | None = None,
     ) -> None:
-        """``url``: SQLAlchemy's; ``lease`` and ``retention`` in seconds. Raises SchemaTooNew."""
+        """``url``: ``sqlite:///…`` or ``postgresql://…``; ``lease`` and ``retention`` in seconds.
+
+        Without ``clock``, this machine's, or PostgreSQL's, which all machines share. Raises
+        SchemaTooNew, Unreachable, BadDatabaseUrl, NoDatabaseDriver.
+        """
         self._rules = Rules(lease=lease, retention=retention)
-        self._clock = clock
         self._database = Database(url)
-        self._bell = Bell(bell_folder(url))
+        if is_sqlite(url):
+            self._clock = clock or time.time
+            self._bell = Bell(bell_folder(url))
+        else:
+            self._clock = clock or SharedClock(self._database)
+            self._bell = NoticeBell(url)
+
+    @property
+    def retention(self) -> float:
+        """Seconds for which an ended request is remembered."""
+        return self._rules.retention
 
     def __enter__(self) -> Self:
         return self
@@ -87,17 +115,26 @@ class Ledger:
 
     def position(self, request_id: str) -> Future[int | None]:
         """How many waiting requests go before this one; None when it does not wait."""
-        return self._database.read(lambda connection: queueing.position(connection, request_id))
+        return self._database.read(lambda connection: tally.position(connection, request_id))
 
     def waiting(self, endpoint: str) -> Future[int]:
         """How many requests of an endpoint wait."""
-        return self._database.read(lambda connection: queueing.waiting(connection, endpoint))
+        return self._database.read(lambda connection: tally.waiting(connection, endpoint))
 
     def logs(self, request_id: str, after: int = -1) -> Future[list[LogLine]]:
         """The log lines with a number above ``after``, in order."""
         return self._database.read(
             lambda connection: queueing.log_lines(connection, request_id, after)
         )
+
+    def follow(self, request_id: str, after: int) -> Future[tuple[Request | None, list[LogLine]]]:
+        """A request and its log lines with a number above ``after``, of one instant."""
+
+        def run(connection: Connection) -> tuple[Request | None, list[LogLine]]:
+            request = queueing.get(connection, request_id)
+            return request, queueing.log_lines(connection, request_id, after)
+
+        return self._database.read(run)
 
     def cancel(self, request_id: str) -> Future[Cancellation]:
         """End a waiting request now; ask a running one to stop at its next step."""
@@ -115,6 +152,20 @@ class Ledger:
 
     # What a worker asks
 
+    def announce(self, presence: Presence) -> Future[None]:
+        """A worker says that it is there, and what it has; to be said again within a lease."""
+        return self._database.write(
+            lambda connection: fleet.announce(connection, presence, self._clock(), self._rules)
+        )
+
+    def leave(self, worker: str) -> Future[None]:
+        """A worker says that it is going."""
+        return self._database.write(lambda connection: fleet.leave(connection, worker))
+
+    def workers(self) -> Future[list[Seen]]:
+        """The workers that are there, by name."""
+        return self._database.read(lambda connection: fleet.present(connection, self._clock()))
+
     def claim(self, worker: str, endpoints: Sequence[str], limit: int) -> Future[list[Request]]:
         """The next requests for this worker, in order, leased to it."""
 
@@ -124,7 +175,7 @@ class Ledger:
                 self._bell.ring([f"step:{request.id}" for request in claimed] + ["moved"])
 
         return self._database.write(
-            lambda connection: leasing.claim(
+            lambda connection: claiming.claim(
                 connection, worker, endpoints, limit, self._clock(), self._rules
             ),
             committed,
@@ -180,6 +231,19 @@ class Ledger:
         """Forget what is past its retention; names of files to delete."""
         return self._database.write(lambda connection: forgetting.expire(connection, self._clock()))
 
+    def compact(self) -> Future[int]:
+        """Add up what says how many wait, as far as it has gathered; rows saved."""
+
+        def run(connection: Connection) -> int:
+            figures.compact(connection)
+            return tally.compact(connection)
+
+        return self._database.write(run)
+
+    def overdue(self) -> Future[dict[str, tuple[str, ...]]]:
+        """The requests past their retention that are not forgotten yet, and the files of each."""
+        return self._database.read(lambda connection: forgetting.overdue(connection, self._clock()))
+
     def delete(self, request_id: str) -> Future[tuple[str, ...] | None]:
         """Forget an ended request now; names of files to delete, None when it has not ended."""
         return self._database.write(lambda connection: forgetting.delete(connection, request_id))
@@ -228,43 +292,17 @@ class Ledger:
         """The newest requests that match."""
         return self._database.read(lambda connection: register.search(connection, wanted))
 
+    def all_deliveries(self, sought: Owing) -> Future[list[Delivery]]:
+        """The newest deliveries that match, of every request."""
+        return self._database.read(lambda connection: outbox.search(connection, sought))
+
     def census(self) -> Future[dict[str, dict[str, int]]]:
         """How many requests of each endpoint wait and run."""
         return self._database.read(register.census)
 
-    # Who may call
-
-    def create_key(self, scope: str) -> Future[tuple[str, str]]:
-        """A new key as (id, secret); the secret is told this once."""
-        return self._database.write(
-            lambda connection: keyring.create_key(connection, scope, self._clock())
-        )
-
-    def find_key(self, key_id: str, secret: str) -> Future[Key | None]:
-        """The key, when it exists, is not revoked, and the secret is right."""
-        return self._database.read(lambda connection: keyring.find_key(connection, key_id, secret))
-
-    def list_keys(self) -> Future[list[Key]]:
-        """Every key there was, oldest first."""
-        return self._database.read(keyring.list_keys)
-
-    def revoke_key(self, key_id: str) -> Future[bool]:
-        """Make a key useless; False when there is no such key or it already is."""
-        return self._database.write(
-            lambda connection: keyring.revoke_key(connection, key_id, self._clock())
-        )
-
-    def is_good_key(self, key_id: str) -> Future[bool]:
-        """May tokens that this key made still be used?"""
-        return self._database.read(lambda connection: keyring.is_good_key(connection, key_id))
-
-    def any_keys(self) -> Future[bool]:
-        """Was a key ever made?"""
-        return self._database.read(keyring.any_keys)
-
-    def secret(self, name: str, size: int = 32) -> Future[bytes]:
-        """The server's own secret of that name, made when first asked for."""
-        return self._database.write(lambda connection: keyring.secret(connection, name, size))
+    def figures(self) -> Future[figures.Figures]:
+        """How everything stands now, in figures."""
+        return self._database.read(lambda connection: figures.figures(connection, self._clock()))
 
 
 def _done(request_id: str) -> list[str]:

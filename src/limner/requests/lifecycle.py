@@ -8,7 +8,7 @@ Knows the tables; knows no caller, worker, thread or clock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -34,7 +34,11 @@ CANCELLED = Outcome(
 DISCONNECTED = Outcome(
     http_status=503,
     body={"detail": "Runner disconnected", "error_type": "runner_disconnected"},
-    headers={"x-fal-error-type": "runner_disconnected", "x-fal-retryable": "true"},
+    headers={
+        "x-fal-error-type": "runner_disconnected",
+        "x-fal-retryable": "true",
+        "retry-after": "5",
+    },
     error="Runner disconnected",
     error_type="runner_disconnected",
 )
@@ -83,6 +87,8 @@ class StepTaken:
     level: str = "INFO"
     progress: float | None = None
     engine: str | None = None
+    #: A small WebP of the picture so far; None leaves the one before.
+    preview: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ def end(
             status="done",
             finished_at=now,
             lease_until=None,
+            preview=None,
             input=sa.case((COLUMNS.store_io, COLUMNS.input), else_=None),
             forget_at=now + life,
         )

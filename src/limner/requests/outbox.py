@@ -14,6 +14,18 @@ from limner.requests.request import Outcome
 from limner.requests.rows import to_json
 from limner.requests.tables import webhooks
 
+#: Whose webhooks those of a server without keys are.
+LOCAL = "local"
+
+_CONDITIONS: dict[str, sa.ColumnElement[bool]] = {
+    "due": webhooks.c.due_at.is_not(None),
+    "delivered": webhooks.c.due_at.is_(None) & webhooks.c.delivered_at.is_not(None),
+    "given up": webhooks.c.due_at.is_(None) & webhooks.c.delivered_at.is_(None),
+}
+
+#: How a delivery can stand.
+STATES = tuple(_CONDITIONS)
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -33,6 +45,19 @@ class Delivery:
     last_status: int | None
     last_error: str | None
     delivered_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """Which deliveries to look for; None matches everything."""
+
+    #: Public part of the key that submitted.
+    key_id: str | None = None
+    #: One of STATES.
+    state: str | None = None
+    #: Only those older than the delivery with this number.
+    before: int | None = None
+    limit: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +89,7 @@ def owe(
     connection.execute(
         webhooks.insert().values(
             request_id=owed.request_id,
-            user_id=owed.key_id or "local",
+            user_id=owed.key_id or LOCAL,
             url=owed.url,
             body=webhook_body(owed.request_id, outcome),
             attempts=0,
@@ -126,6 +151,18 @@ def deliveries(connection: sa.Connection, request_id: str) -> list[Delivery]:
         sa.select(webhooks).where(webhooks.c.request_id == request_id).order_by(webhooks.c.id)
     )
     return [_delivery(row) for row in rows]
+
+
+def search(connection: sa.Connection, sought: Owing) -> list[Delivery]:
+    """The newest deliveries that match, of every request."""
+    wanted = sa.select(webhooks).order_by(webhooks.c.id.desc()).limit(sought.limit)
+    if sought.key_id is not None:
+        wanted = wanted.where(webhooks.c.user_id == (sought.key_id or LOCAL))
+    if sought.state is not None:
+        wanted = wanted.where(_CONDITIONS[sought.state])
+    if sought.before is not None:
+        wanted = wanted.where(webhooks.c.id < sought.before)
+    return [_delivery(row) for row in connection.execute(wanted)]
 
 
 def redeliver(connection: sa.Connection, request_id: str, now: float) -> int:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from limner.requests.request import Status
 from limner.requests.tables import requests
+from limner.requests.tally import waiting_by_endpoint
 
 COLUMNS = requests.c
 
@@ -103,14 +104,16 @@ def search(connection: sa.Connection, wanted: Wanted) -> list[Entry]:
 
 def census(connection: sa.Connection) -> dict[str, dict[str, int]]:
     """How many requests of each endpoint wait and run."""
-    rows = connection.execute(
-        sa.select(COLUMNS.endpoint, COLUMNS.status, sa.func.count())
-        .where(COLUMNS.status != Status.DONE.value)
-        .group_by(COLUMNS.endpoint, COLUMNS.status)
-    )
     counts: dict[str, dict[str, int]] = {}
-    for endpoint, status, count in rows:
-        counts.setdefault(endpoint, {})[status] = count
+    for endpoint, number in waiting_by_endpoint(connection).items():
+        counts.setdefault(endpoint, {})[Status.QUEUED.value] = number
+    running = connection.execute(
+        sa.select(COLUMNS.endpoint, sa.func.count())
+        .where(COLUMNS.status == sa.literal_column("'running'"))
+        .group_by(COLUMNS.endpoint)
+    )
+    for endpoint, number in running:
+        counts.setdefault(endpoint, {})[Status.RUNNING.value] = number
     return counts
 
 

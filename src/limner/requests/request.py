@@ -1,6 +1,6 @@
 """What a request is, from the moment it is accepted until it is forgotten.
 
-Knows nothing of HTTP, SQL or engines.
+Knows how a file's URL names it; knows nothing of HTTP, SQL or engines.
 """
 
 from __future__ import annotations
@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
+
+from limner.files.store import named_by
 
 
 class Status(StrEnum):
@@ -91,8 +93,17 @@ class Submission:
     file_lifetime: float | None = None
     #: Address under which the caller can fetch files, without a trailing slash.
     files_base: str = ""
+    #: What its worker had better have in memory: the caller's runner hint, or the weights it
+    #: needs; None for nothing in particular.
+    hint: str | None = None
     #: A retried submit with the same key is the same request.
     idempotency_key: str | None = None
+
+    @property
+    def files_given(self) -> tuple[str, ...]:
+        """Names of the files of this server that the input names, each once."""
+        names = (named_by(text) for text in _texts(self.input))
+        return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,10 @@ class Request:
     #: Which engine drew it; None before a worker said so.
     engine: str | None
     outcome: Outcome | None
+    #: Is the input still kept? It is let go with the outcome where the caller wants nothing stored.
+    has_input: bool = True
+    #: The latest small WebP of what a running request draws; None where there is none.
+    preview: bytes | None = field(default=None, repr=False)
 
     @property
     def inference_time(self) -> float | None:
@@ -136,3 +151,15 @@ def new_id() -> str:
 def as_datetime(unix_seconds: float) -> datetime:
     """Unix seconds as an aware UTC datetime."""
     return datetime.fromtimestamp(unix_seconds, UTC)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in cast("Mapping[str, Any]", value).values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in cast("list[Any]", value):
+            yield from _texts(inner)

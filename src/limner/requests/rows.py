@@ -41,6 +41,7 @@ def submission_values(submission: Submission) -> dict[str, Any]:
         "store_io": submission.store_io,
         "file_lifetime": submission.file_lifetime,
         "files_base": submission.files_base,
+        "hint": submission.hint,
         "idempotency_key": submission.idempotency_key,
     }
 
@@ -83,6 +84,7 @@ def request_from(row: sa.Row[Any]) -> Request:
             store_io=row.store_io,
             file_lifetime=row.file_lifetime,
             files_base=row.files_base,
+            hint=row.hint,
             idempotency_key=row.idempotency_key,
         ),
         status=Status(row.status),
@@ -94,6 +96,8 @@ def request_from(row: sa.Row[Any]) -> Request:
         finished_at=row.finished_at,
         engine=row.engine,
         outcome=outcome,
+        has_input=row.input is not None,
+        preview=row.preview,
     )
 
 

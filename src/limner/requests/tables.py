@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: Grows with every change of the tables; a database with a higher one is not opened.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
 
 metadata = sa.MetaData()
 
@@ -18,7 +18,7 @@ _SECONDS = sa.Float(53)
 requests = sa.Table(
     "requests",
     metadata,
-    #: The order of arrival; a request that goes back to the queue keeps it, so it is at the head.
+    #: The order of arrival.
     sa.Column("seq", _SEQUENCE, primary_key=True, autoincrement=True),
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("endpoint", sa.Text, nullable=False),
@@ -36,6 +36,8 @@ requests = sa.Table(
     sa.Column("cancel_requested", sa.Boolean, nullable=False),
     sa.Column("progress", sa.Float, nullable=False),
     sa.Column("engine", sa.Text),
+    #: A running request's latest small WebP; null as soon as it runs no more (since version 2).
+    sa.Column("preview", sa.LargeBinary),
     #: Compact JSON; null once forgotten.
     sa.Column("input", sa.Text),
     sa.Column("webhook_url", sa.Text),
@@ -58,6 +60,10 @@ requests = sa.Table(
     sa.Column("files", sa.Text),
     #: When the whole row goes.
     sa.Column("forget_at", _SECONDS),
+    #: When it is its key's turn among the keys that wait (turns.py); the lower goes first.
+    sa.Column("turn", sa.BigInteger, nullable=False, server_default="0"),
+    #: What a worker had better have in memory to draw it; null for nothing in particular.
+    sa.Column("hint", sa.Text),
 )
 
 _waiting = requests.c.status == "queued"
@@ -68,10 +74,26 @@ def _partial(name: str, *columns: sa.Column[object], where: sa.ColumnElement[boo
     return sa.Index(name, *columns, sqlite_where=where, postgresql_where=where)
 
 
+#: The queue, in its order.
 _partial(
-    "requests_waiting", requests.c.endpoint, requests.c.priority, requests.c.seq, where=_waiting
+    "requests_order",
+    requests.c.endpoint,
+    requests.c.priority,
+    requests.c.turn,
+    requests.c.seq,
+    where=_waiting,
 )
-_partial("requests_leases", requests.c.lease_until, where=_running)
+#: A key's last turn.
+_partial(
+    "requests_turns",
+    requests.c.endpoint,
+    requests.c.priority,
+    requests.c.key_id,
+    requests.c.turn,
+    where=_waiting,
+)
+#: Few rows. Without lease_until, so that PostgreSQL need not touch an index for a heartbeat.
+_partial("requests_running", requests.c.worker, requests.c.key_id, where=_running)
 _partial(
     "requests_start_by", requests.c.start_by, where=_waiting & requests.c.start_by.is_not(None)
 )
@@ -124,6 +146,8 @@ keys = sa.Table(
     sa.Column("scope", sa.Text, nullable=False),
     sa.Column("created_at", _SECONDS, nullable=False),
     sa.Column("revoked_at", _SECONDS),
+    #: Requests of this key that may run at once; null for any number.
+    sa.Column("concurrency", sa.Integer),
 )
 
 secrets = sa.Table(
@@ -131,6 +155,55 @@ secrets = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.LargeBinary, nullable=False),
+)
+
+#: How many requests wait, by blocks of turns: rows that add up, written by triggers (tally.py).
+tallies = sa.Table(
+    "tallies",
+    metadata,
+    sa.Column("id", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("priority", sa.SmallInteger, nullable=False),
+    sa.Column("block", sa.BigInteger, nullable=False),
+    sa.Column("change", sa.Integer, nullable=False),
+)
+sa.Index("tallies_sums", tallies.c.endpoint, tallies.c.priority, tallies.c.block, tallies.c.change)
+
+#: What has ended, by kind: rows that add up, written by a trigger (figures.py).
+outcomes = sa.Table(
+    "outcomes",
+    metadata,
+    sa.Column("id", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("waited", _SECONDS, nullable=False),
+    sa.Column("ran", _SECONDS, nullable=False),
+)
+
+workers = sa.Table(
+    "workers",
+    metadata,
+    #: host:process
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("device", sa.Text, nullable=False),
+    #: JSON list of endpoint ids.
+    sa.Column("endpoints", sa.Text, nullable=False),
+    sa.Column("slots", sa.Integer, nullable=False),
+    #: Memory of the device, bytes; null when it cannot be told.
+    sa.Column("free_bytes", sa.BigInteger),
+    sa.Column("total_bytes", sa.BigInteger),
+    sa.Column("started_at", _SECONDS, nullable=False),
+    #: Unless it says so again, it is gone by then.
+    sa.Column("until", _SECONDS, nullable=False),
+)
+
+#: What a worker has in memory: the hints of the requests that it drew last.
+residents = sa.Table(
+    "residents",
+    metadata,
+    sa.Column("hint", sa.Text, primary_key=True),
+    sa.Column("worker", sa.Text, primary_key=True),
 )
 
 schema = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))

@@ -18,12 +18,15 @@ from starlette.middleware.cors import CORSMiddleware
 from limner import __version__
 from limner.endpoints.base import Endpoint
 from limner.files.store import FileStore
+from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.server import problems
-from limner.server.desk import desk_router
+from limner.server.desk import DeskParts, desk_router
+from limner.server.desk.models import Shelf
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
+from limner.server.metrics import FreeBytes, metrics_router
 from limner.server.openapi import documents_router
 from limner.server.platform import Platform, platform_router
 from limner.server.playground import mount_playground
@@ -38,6 +41,9 @@ from limner.server.tokens import tokens_router
 from limner.server.visitors import LOCAL_ORIGINS
 from limner.server.watch import Watch
 from limner.server.webhooks import Post, Webhooks
+
+#: Seconds the ledger gets to answer whether it is there.
+READY_WITHIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,10 +63,16 @@ class ServerParts:
     strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
+    #: Free bytes where files lie, for ``/metrics``.
+    free_bytes: FreeBytes = field(default=lambda: None)
     #: The built web page to show at ``/``; None for an API without a page.
     playground: Path | None = None
     #: What is told of this server beside the ledger: engines, workers, retention.
     about: Callable[[], Mapping[str, Any]] = field(default=dict)
+    #: Starts the workers anew, so that they choose their engines again.
+    renew: Callable[[], None] = field(default=lambda: None)
+    #: Where networks and weights are kept, for the desk to show, fetch and remove.
+    shelves: Sequence[Shelf] = ()
 
 
 def create_app(parts: ServerParts) -> FastAPI:
@@ -96,7 +108,8 @@ def create_app(parts: ServerParts) -> FastAPI:
     if parts.playground is not None:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
-    app.include_router(desk_router(gate, parts.ledger, parts.files, parts.endpoints, parts.about))
+    app.include_router(desk_router(gate, _desk(parts)))
+    app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.free_bytes))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
@@ -107,6 +120,18 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(realtime_router(Realtime(intake, watch)))
     app.include_router(run_router(Run(intake, watch)))
     return app
+
+
+def _desk(parts: ServerParts) -> DeskParts:
+    return DeskParts(
+        ledger=parts.ledger,
+        files=parts.files,
+        endpoints=parts.endpoints,
+        about=parts.about,
+        shelves=parts.shelves,
+        renew=parts.renew,
+        upload_retention=parts.storage.retention,
+    )
 
 
 def _lifespan(
@@ -138,7 +163,7 @@ def _upload_check(gate: Gate) -> Callable[[Request], Awaitable[None]]:
 
     async def keyed(request: Request) -> None:
         if request.scope["path"].startswith("/@rest/"):
-            await gate.caller(request)
+            request.state.key_id = (await gate.caller(request)).key_id
 
     return keyed
 
@@ -168,8 +193,13 @@ def _own_routes(app: FastAPI, parts: ServerParts) -> None:
 
     @app.get("/ready")
     async def ready() -> JSONResponse:
-        """Able to draw: a worker is alive."""
+        """Able to take requests: the ledger answers, and a worker of ours is alive."""
         up = parts.ready()
+        try:
+            async with asyncio.timeout(READY_WITHIN):
+                await asyncio.wrap_future(parts.ledger.any_keys())
+        except (TimeoutError, Unreachable):
+            up = False
         return JSONResponse({"status": "ready" if up else "starting"}, 200 if up else 503)
 
     @app.get("/")

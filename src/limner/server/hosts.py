@@ -52,7 +52,7 @@ PROXY_PATH = "/api/fal/proxy"
 HOST = re.compile(r"([A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 #: First path segments that are our own and no endpoint's owner.
-OWN = frozenset({"", "health", "ready", "api", "assets"})
+OWN = frozenset({"", "health", "ready", "metrics", "api", "assets"})
 
 #: Our own API; other paths below ``/limner`` may be an endpoint of that owner.
 OWN_API = "/limner/v1/"

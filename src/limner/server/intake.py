@@ -27,6 +27,9 @@ from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
 from limner.server.lifetimes import PREFERENCE_HEADERS, wanted_life
 
+#: A hint is a name, not a text.
+LONGEST_HINT = 200
+
 TRUE = frozenset({"1", "true", "yes"})
 
 
@@ -56,7 +59,7 @@ class Intake:
         self.gate = gate
         self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
         self._max_body_bytes = max_body_bytes
-        self._strict = strict
+        self.strict = strict
 
     def resolve(self, app: str) -> App:
         """``owner/alias[/path]`` as an App. Raises Refused 404 as fal words it."""
@@ -97,7 +100,7 @@ class Intake:
         """
         if app.path:
             raise Refused(404, f"Path /{app.path} not found")
-        accept(app.endpoint.input, raw, strict=self._strict)
+        accept(app.endpoint.input, raw, strict=self.strict)
         submission = self._submission(call, app, caller, raw, no_retry=True)
         return await asyncio.wrap_future(self.ledger.submit(submission))
 
@@ -124,7 +127,7 @@ class Intake:
         try:
             if app.path:
                 raise Refused(404, f"Path /{app.path} not found")
-            accept(app.endpoint.input, raw, strict=self._strict)
+            accept(app.endpoint.input, raw, strict=self.strict)
         except CallersFault as fault:
             answer = fault.answer()
             return Outcome(
@@ -142,6 +145,7 @@ class Intake:
         address: Address = call.state.address
         known = app.endpoint.input.model_fields
         return Submission(
+            hint=_hint(app.endpoint, headers.get("x-fal-runner-hint"), raw),
             endpoint=app.endpoint.id,
             path=app.path,
             # Only what the endpoint knows is kept: an unknown field may hold anything.
@@ -161,6 +165,15 @@ class Intake:
             if call.scope["type"] == "http"
             else None,
         )
+
+
+def _hint(endpoint: Endpoint, said: str | None, raw: Any) -> str | None:
+    """What the worker had better have in memory: what the caller hints at, else the weights."""
+    if said:
+        return f"said {said[:LONGEST_HINT]}"
+    fields = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
+    weighed = [str(fields.get(name)) for name in endpoint.weighed_by]
+    return " ".join([endpoint.id, *weighed])[:LONGEST_HINT] if weighed else None
 
 
 def _priority(value: str | None) -> Priority:

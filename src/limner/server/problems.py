@@ -15,9 +15,17 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from limner.errors import OUR_FAULT, Answer, CallersFault, whereabouts
+from limner.requests.database import Unreachable
 
 log = structlog.get_logger(__name__)
 
+
+#: What a caller is told while the ledger's database is away: nothing is lost, come again.
+AWAY = Answer(
+    503,
+    {"detail": "Service temporarily unavailable"},
+    {"retry-after": "5", "x-fal-retryable": "true"},
+)
 
 #: The platform API's words for what went wrong (wire.md 8.2); any other status is its closest.
 PLATFORM_TYPES = {
@@ -27,6 +35,7 @@ PLATFORM_TYPES = {
     404: "not_found",
     429: "rate_limited",
     500: "server_error",
+    503: "server_error",
 }
 
 
@@ -83,10 +92,15 @@ def install(app: FastAPI) -> None:
         headers: Mapping[str, str] = problem.headers or {}
         return as_told(request, Answer(problem.status_code, {"detail": detail}, dict(headers)))
 
+    async def away(request: Request, problem: Exception) -> JSONResponse:
+        log.error("database_away", method=request.method, fault=whereabouts(problem))
+        return as_told(request, AWAY)
+
     async def our_fault(request: Request, problem: Exception) -> JSONResponse:
         log.error("call_failed", method=request.method, fault=whereabouts(problem))
         return as_told(request, OUR_FAULT)
 
     app.add_exception_handler(CallersFault, callers_fault)
     app.add_exception_handler(HTTPException, routing)
+    app.add_exception_handler(Unreachable, away)
     app.add_exception_handler(Exception, our_fault)

@@ -20,6 +20,7 @@ from limner.requests.request import LogLine, Request, Status
 from limner.server.events import event_stream
 from limner.server.hosts import Address
 from limner.server.intake import TRUE, Intake
+from limner.server.previews import Previews
 from limner.server.watch import Watch
 
 #: Our states in fal's words.
@@ -120,7 +121,10 @@ class Queue:
         return JSONResponse(body, code, headers={"x-fal-request-id": request.id})
 
     async def stream(self, call: HttpRequest, app: str, request_id: str) -> Response:
-        """Server-sent events: the status on every change, with only the new log lines."""
+        """Server-sent events: the status on every change, with only what is new of log and preview.
+
+        ``preview`` is ours: a data URI of a small picture, in the events that have a new one.
+        """
         request = await self._intake.find(call, app, request_id)
         return event_stream(self._changes(call, request), request_id)
 
@@ -128,15 +132,19 @@ class Queue:
         with_logs = wants_logs(call)
         seen = -1
         last: dict[str, Any] = {}
+        previews = Previews(self._intake.strict)
         with self._watch.listen(f"step:{request.id}", f"done:{request.id}", "moved") as heard:
-            while (current := await asyncio.wrap_future(self._ledger.get(request.id))) is not None:
-                logs: list[LogLine] | None = None
-                if with_logs:
-                    logs = await asyncio.wrap_future(self._ledger.logs(request.id, after=seen))
-                    seen = logs[-1].seq if logs else seen
+            while True:
+                followed = self._ledger.follow(request.id, after=seen)
+                current, lines = await asyncio.wrap_future(followed)
+                if current is None:
+                    return
+                seen = lines[-1].seq if lines else seen
+                logs = lines if with_logs else None
                 body = await self.status_body(current, call.state.address, logs)
-                if logs or body != last:
-                    yield body
+                preview = previews.news(current)
+                if logs or preview or body != last:
+                    yield {**body, **preview}
                 if current.status is Status.DONE:
                     return
                 last = {**body, "logs": [] if with_logs else None}

@@ -17,6 +17,7 @@ from limner.errors import Refused
 from limner.requests.request import Request
 from limner.server.events import event_stream
 from limner.server.intake import Intake
+from limner.server.previews import Previews
 from limner.server.queue import outcome_response
 from limner.server.watch import Watch
 
@@ -53,17 +54,19 @@ class Run:
                 await heard.next()
 
     async def _stream(self, call: HttpRequest, app: str) -> Response:
-        """One event per step, the last the full result."""
+        """One event per step, some with a ``preview`` (a data URI), the last the full result."""
         request = await self._intake.run(call, self._intake.resolve(app))
         return event_stream(self._steps(request), request.id)
 
     async def _steps(self, request: Request) -> AsyncGenerator[Any]:
         seen = -1
+        previews = Previews(self._intake.strict)
         try:
             with self._watch.listen(f"step:{request.id}", f"done:{request.id}") as heard:
                 while True:
-                    current = await self._current(request.id)
-                    lines = await asyncio.wrap_future(self._ledger.logs(request.id, after=seen))
+                    followed = self._ledger.follow(request.id, after=seen)
+                    found, lines = await asyncio.wrap_future(followed)
+                    current = _there(found)
                     for line in lines:
                         seen = line.seq
                         yield {
@@ -71,6 +74,7 @@ class Run:
                             "message": line.message,
                             "level": line.level,
                             "progress": line.progress,
+                            **(previews.news(current) if line is lines[-1] else {}),
                         }
                     if current.outcome is not None:
                         yield current.outcome.body
@@ -82,10 +86,13 @@ class Run:
             self._ledger.cancel(request.id)
 
     async def _current(self, request_id: str) -> Request:
-        request = await asyncio.wrap_future(self._ledger.get(request_id))
-        if request is None:
-            raise Refused(404, "Request not found", body={"status": "NOT_FOUND"})
-        return request
+        return _there(await asyncio.wrap_future(self._ledger.get(request_id)))
+
+
+def _there(request: Request | None) -> Request:
+    if request is None:
+        raise Refused(404, "Request not found", body={"status": "NOT_FOUND"})
+    return request
 
 
 def run_router(run: Run) -> APIRouter:

@@ -80,7 +80,7 @@ class Storage:
 
     async def token(self, request: Request) -> Response:
         """Python asks once per client for a token to upload to the CDN."""
-        token, ends = self._access.token()
+        token, ends = self._access.token(request.state.key_id)
         return JSONResponse(
             {
                 "token": token,
@@ -93,7 +93,7 @@ class Storage:
     async def initiate(self, request: Request) -> Response:
         """Where to PUT a file, whole or in parts, and where it will be."""
         said = accept(InitiateRequest, await read_json(request, MOST_JSON))
-        ticket = self._ticket(request, said.content_type, said.file_name)
+        ticket = self._ticket(request, said.content_type, said.file_name, request.state.key_id)
         media = request.state.address.media
         return JSONResponse(
             {
@@ -118,14 +118,14 @@ class Storage:
 
     async def upload(self, request: Request) -> Response:
         """A whole file in one POST, Python's dialect."""
-        await self._check(request)
-        stored = await self._save(request, self._ticket_from_headers(request))
+        owner = await self._check(request)
+        stored = await self._save(request, self._ticket_from_headers(request, owner))
         return JSONResponse({"access_url": f"{request.state.address.media}/files/{stored.name}"})
 
     async def begin_multipart(self, request: Request) -> Response:
         """Begin a file in parts, Python's dialect: the upload's id is its ticket."""
-        await self._check(request)
-        ticket = self._ticket_from_headers(request)
+        owner = await self._check(request)
+        ticket = self._ticket_from_headers(request, owner)
         return JSONResponse(
             {
                 "access_url": f"{request.state.address.media}/files/{ticket.name}",
@@ -151,9 +151,11 @@ class Storage:
             raise Refused(404, "File not found")
         return file_response(request, self._files, stored)
 
-    async def _check(self, request: Request) -> None:
-        if not await self._is_open(request):
-            self._access.check_token(request.headers.get("authorization", ""))
+    async def _check(self, request: Request) -> str:
+        """Who uploads straight to the CDN. Raises Refused 401."""
+        if await self._is_open(request):
+            return ""
+        return self._access.check_token(request.headers.get("authorization", ""))
 
     def _named(self, upload: str, name: str) -> Ticket:
         ticket = self._access.ticket(upload)
@@ -161,19 +163,21 @@ class Storage:
             raise Refused(401, "The upload is of another file")
         return ticket
 
-    def _ticket(self, request: Request, content_type: str, file_name: str | None) -> Ticket:
+    def _ticket(
+        self, request: Request, content_type: str, file_name: str | None, owner: str
+    ) -> Ticket:
         life = wanted_life(request.headers, LIFECYCLE_HEADERS) or self._limits.retention
         if not MEDIA_TYPE.fullmatch(content_type):
             content_type = DEFAULT_TYPE
-        return Ticket(
-            reserve(file_name), content_type, time.time() + min(life, self._limits.retention)
-        )
+        ends = time.time() + min(life, self._limits.retention)
+        return Ticket(reserve(file_name), content_type, ends, owner)
 
-    def _ticket_from_headers(self, request: Request) -> Ticket:
+    def _ticket_from_headers(self, request: Request, owner: str) -> Ticket:
         return self._ticket(
             request,
             request.headers.get("content-type", DEFAULT_TYPE),
             request.headers.get("x-fal-file-name"),
+            owner,
         )
 
     async def _save(self, request: Request, ticket: Ticket) -> StoredFile:

@@ -32,6 +32,7 @@ async def sweep_forever(ledger: Ledger, files: FileStore) -> None:
             # At every look: a sweep forgets so many at most, and must keep up with what ends.
             for name in await asyncio.wrap_future(ledger.expire()):
                 await asyncio.to_thread(files.delete, name)
+            await asyncio.wrap_future(ledger.compact())
             if rounds % EXPIRE_EVERY == 0:
                 await asyncio.to_thread(files.expire, time.time())
         except Exception as fault:  # noqa: BLE001 - a sweep that stops keeps faces for ever

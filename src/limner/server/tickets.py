@@ -29,11 +29,13 @@ class Ticket:
     name: str
     content_type: str
     expires_at: float
+    #: Public part of the key that asked; empty where none is needed.
+    owner: str = ""
 
     @property
     def description(self) -> Description:
         """What the store is told of the file."""
-        return Description(self.content_type, self.expires_at)
+        return Description(self.content_type, self.expires_at, self.owner)
 
 
 class UploadAccess:
@@ -42,16 +44,20 @@ class UploadAccess:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def token(self) -> tuple[str, datetime]:
-        """A token for direct uploads, and when it ends."""
+    def token(self, owner: str) -> tuple[str, datetime]:
+        """A token for direct uploads of ``owner``'s, and when it ends."""
         ends = time.time() + TICKET_LIFE
-        token = jwt.encode({"use": "upload", "exp": ends}, self._key, algorithm="HS256")
+        token = jwt.encode(
+            {"use": "upload", "key": owner, "exp": ends}, self._key, algorithm="HS256"
+        )
         return token, datetime.fromtimestamp(ends, UTC)
 
-    def check_token(self, authorization: str) -> None:
-        """Raises Refused 401."""
-        if self._claims(authorization.partition(" ")[2]).get("use") != "upload":
+    def check_token(self, authorization: str) -> str:
+        """Whose token this is. Raises Refused 401."""
+        claims = self._claims(authorization.partition(" ")[2])
+        if claims.get("use") != "upload":
             raise Refused(401, "Unauthorized")
+        return claims.get("key", "")
 
     def sign(self, ticket: Ticket) -> str:
         """A ticket as it travels in a URL."""
@@ -59,6 +65,7 @@ class UploadAccess:
             "name": ticket.name,
             "type": ticket.content_type,
             "until": ticket.expires_at,
+            "key": ticket.owner,
             "exp": time.time() + TICKET_LIFE,
         }
         return jwt.encode(claims, self._key, algorithm="HS256")
@@ -68,7 +75,7 @@ class UploadAccess:
         claims = self._claims(text)
         if "name" not in claims:
             raise Refused(401, "Unauthorized")
-        return Ticket(claims["name"], claims["type"], claims["until"])
+        return Ticket(claims["name"], claims["type"], claims["until"], claims.get("key", ""))
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:

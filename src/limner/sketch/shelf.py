@@ -10,6 +10,7 @@ Knows nothing of package indexes, archives or what the networks compute.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import shutil
 import tempfile
@@ -99,6 +100,12 @@ def _has_size(path: Path, size: int) -> bool:
         return False
 
 
+def is_same(path: Path, sha256: str) -> bool:
+    """Has a file the hash (in hex) that is published for it?"""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
 @contextmanager
 def workbench(home: Path) -> Generator[Path]:
     """Lock the shelf against other processes and threads; a scratch folder on its disk.
@@ -124,3 +131,12 @@ def put(finished: Path, home: Path, name: str, scratch: Path) -> None:
     if target.exists():
         target.rename(scratch / f"{name}.replaced")
     finished.rename(target)
+
+
+def remove(home: Path, name: str) -> bool:
+    """Take a network off the shelf; False when it was not there. Who has it open keeps it."""
+    with workbench(home) as scratch:
+        if not (home / name).exists():
+            return False
+        (home / name).rename(scratch / f"{name}.removed")
+        return True

@@ -43,6 +43,11 @@ _XMP = (
 )
 
 
+def made_how(source: Source) -> bytes:
+    """The XMP packet that says so, and nothing else."""
+    return _XMP.format(source.value).encode()
+
+
 def encode_png(pixels: Pixels, source: Source) -> bytes:
     """A PNG of RGB [h, w, 3] or RGBA [h, w, 4]; the same pixels always give the same bytes.
 
@@ -52,17 +57,17 @@ def encode_png(pixels: Pixels, source: Source) -> bytes:
     height, width, channels = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
     # An international text chunk: keyword, not compressed, no language, no translated keyword.
-    words = b"XML:com.adobe.xmp\0\0\0\0\0" + _XMP.format(source.value).encode()
-    body = isal_zlib.compress(_filtered(pixels), COMPRESSION)
+    words = b"XML:com.adobe.xmp\0\0\0\0\0" + made_how(source)
+    body = isal_zlib.compress(filtered_rows(pixels), COMPRESSION)
     chunks = ((b"IHDR", header), (b"iTXt", words), (b"IDAT", body), (b"IEND", b""))
     return b"".join([_SIGNATURE, *(part for chunk in chunks for part in _chunk(*chunk))])
 
 
-def _filtered(pixels: Pixels) -> npt.NDArray[np.uint8]:
+def filtered_rows(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """The scanlines [h, 1 + w·channels], each less the one above it (filter type 2, "Up").
 
     One filter for all rows: choosing per row costs three times the compression itself and saves
-    4 % on our stickers, whose flat colours compress well in any case.
+    4 % on our stickers, whose flat colours compress well in any case. To PDF it is predictor 15.
     """
     rows = pixels.reshape(len(pixels), -1)
     lines = np.empty((rows.shape[0], rows.shape[1] + 1), np.uint8)

@@ -1,26 +1,43 @@
 """One request, from its input to its one outcome.
 
 Steps become log lines and progress; a step's answer says whether to go on. Faults become the
-outcome that fal's caller would see: theirs in full, ours as one opaque 500.
+outcome that fal's caller would see: theirs in full, ours as one opaque 500, and memory that is
+out with what to ask for instead.
 Knows engines and the ledger; knows no queue order and no process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from typing import Any
 
 import structlog
 
 from limner.endpoints.accept import accept, echo
-from limner.endpoints.base import Step
-from limner.errors import OUR_FAULT, Answer, CallersFault, InputProblem, whereabouts
+from limner.endpoints.base import Endpoint, Pictures, Step
+from limner.errors import (
+    OUR_FAULT,
+    Answer,
+    CallersFault,
+    InputProblem,
+    OutOfMemory,
+    whereabouts,
+)
+from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request
-from limner.worker.engines import Engines
+from limner.worker.engines import Engines, OpenEngine
 from limner.worker.pictures import RequestPictures
 
 log = structlog.get_logger(__name__)
+
+#: Seconds to wait for the ledger's answer to a step.
+STEP_PATIENCE = 3.0
+
+#: What a caller is told where no engine has said what did not fit.
+NO_ROOM = "The memory of this server is out. Ask for a smaller picture, or for fewer."
 
 
 class Stopped(Exception):
@@ -43,6 +60,31 @@ def outcome_of(answer: Answer) -> Outcome:
     )
 
 
+def drawing(
+    endpoint: Endpoint,
+    opened: OpenEngine,
+    raw: Mapping[str, Any],
+    pictures: Pictures,
+    *,
+    strict: bool = False,
+) -> Generator[Step, None, dict[str, Any]]:
+    """The steps of one drawing from decoded JSON, then its answer as JSON.
+
+    ``strict``: refuse fields that fal does not have; a server has done so when it took the request
+    in. Raises CallersFault, OurFault.
+    """
+    given = accept(endpoint.input, raw, strict=strict)
+    yield Step(f"Drawn by the {opened.name} engine", 0.0)
+    try:
+        output = yield from opened.engine.draw(given, pictures)
+    except InputProblem as fault:
+        if fault.input is None and len(fault.loc) == 2:
+            # fal repeats the value of the field at fault.
+            fault.input = echo(raw.get(str(fault.loc[1])))
+        raise
+    return output.model_dump(mode="json", exclude_unset=True)
+
+
 def draw(
     request: Request,
     engines: Engines,
@@ -58,40 +100,63 @@ def draw(
     try:
         endpoint = engines.endpoints[request.submission.endpoint]
         opened = engines.engine(endpoint.id)
-        given = accept(endpoint.input, request.submission.input)
-        started = Step(f"Drawn by the {opened.name} engine", 0.0)
-        _tell(request, started, opened.name, ledger, standing)
-        steps = opened.engine.draw(given, pictures)
+        steps = drawing(endpoint, opened, request.submission.input, pictures)
+        teller = _Teller(request, opened.name, ledger, standing)
         try:
             while True:
-                _tell(request, next(steps), opened.name, ledger, standing)
+                teller.tell(next(steps))
         except StopIteration as end:
-            body = end.value.model_dump(mode="json", exclude_unset=True)
+            body = end.value
         finally:
             steps.close()
     except CallersFault as fault:
-        if isinstance(fault, InputProblem) and fault.input is None and len(fault.loc) == 2:
-            # fal repeats the value of the field at fault.
-            fault.input = echo(request.submission.input.get(str(fault.loc[1])))
         return outcome_of(fault.answer())
     except Stopped:
         raise
+    except (OutOfMemory, MemoryError) as fault:
+        log.error("out_of_memory", request_id=request.id, fault=whereabouts(fault))
+        told = fault if isinstance(fault, OutOfMemory) else OutOfMemory(NO_ROOM)
+        return outcome_of(told.answer())
     except Exception as fault:  # noqa: BLE001 - the boundary that reports
         log.error("request_failed", request_id=request.id, fault=whereabouts(fault))
         return outcome_of(OUR_FAULT)
     return Outcome(http_status=200, body=body, files=tuple(pictures.published))
 
 
-def _tell(
-    request: Request,
-    step: Step,
-    engine: str,
-    ledger: Ledger,
-    standing: Callable[[], Standing | None],
-) -> None:
-    """Write a step to the ledger and stop if nobody wants the next one."""
-    taken = StepTaken(step.message, step.level, step.progress, engine)
-    told = ledger.step(request.id, request.attempt, taken).result()
-    for verdict in (told, standing()):
-        if verdict is not Standing.ON:
-            raise Stopped(verdict)
+class _Teller:
+    """Writes a request's steps to the ledger, and hears whether to go on.
+
+    A ledger that is away costs lines of the log at most: after STEP_PATIENCE the drawing goes on
+    without its answer, and the heartbeat hears what became of the request.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        engine: str,
+        ledger: Ledger,
+        standing: Callable[[], Standing | None],
+    ) -> None:
+        self._request = request
+        self._engine = engine
+        self._ledger = ledger
+        self._standing = standing
+        #: The last step that has not been answered.
+        self._unanswered: Future[Standing] | None = None
+
+    def tell(self, step: Step) -> None:
+        """Write a step down. Raises Stopped if nobody wants the next one."""
+        taken = StepTaken(step.message, step.level, step.progress, self._engine, step.preview)
+        written = self._ledger.step(self._request.id, self._request.attempt, taken)
+        told = Standing.ON
+        if self._unanswered is None or self._unanswered.done():
+            self._unanswered = written
+            try:
+                told = written.result(STEP_PATIENCE)
+            except (TimeoutError, Unreachable) as fault:
+                log.warning(
+                    "step_unanswered", request_id=self._request.id, fault=whereabouts(fault)
+                )
+        for verdict in (told, self._standing()):
+            if verdict is not Standing.ON:
+                raise Stopped(verdict)

@@ -108,6 +108,10 @@ class Engines:
                 self._open[endpoint_id] = OpenEngine(choice.name, engine)
             return self._open[endpoint_id]
 
+    def open_names(self) -> set[str]:
+        """Which engines are open."""
+        return {opened.name for opened in self._open.values()}
+
     def _open_all(self) -> None:
         for endpoint_id in self.endpoints:
             try:

@@ -18,10 +18,12 @@ import structlog
 
 from limner.errors import OUR_FAULT, whereabouts
 from limner.files.store import FileStore
+from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
 from limner.requests.request import Outcome, Request
 from limner.stages.fetch import Door
+from limner.worker.announcing import Announcement
 from limner.worker.draw import Stopped, draw, outcome_of
 from limner.worker.engines import Engines
 from limner.worker.pictures import RequestPictures
@@ -52,6 +54,8 @@ class WorkerParts:
     lease: float
     #: Seconds a picture is kept.
     retention: float
+    #: What it draws on, as the operator called it.
+    device: str = "auto"
 
 
 class Worker:
@@ -59,7 +63,9 @@ class Worker:
 
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        # With some letters of its own: containers share names, and process ids come again.
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
+        self._announcement = Announcement(self.name, parts.device, parts.slots, parts.engines)
         #: By attempt: a request that was lost here may be claimed here again while the thread
         #: that lost it still draws.
         self._held: dict[Attempt, Standing | None] = {}
@@ -75,6 +81,7 @@ class Worker:
     def run(self) -> None:
         """Work until :meth:`stop`."""
         parts = self._parts
+        self._announce()
         heart = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         heart.start()
         with (
@@ -95,6 +102,7 @@ class Worker:
             wait_for(running, timeout=GRACE)
             self._give_up()
         heart.join()
+        self._leave()
 
     def _heard(self, topic: str) -> None:
         if topic == "queued":
@@ -130,6 +138,8 @@ class Worker:
             outcome = draw(
                 request, parts.engines, pictures, parts.ledger, self._standing_of(request)
             )
+            if outcome.ok:
+                self._announcement.drew(request.submission.hint)
         except Stopped as stopped:
             outcome = CANCELLED if stopped.standing is Standing.CANCEL else None
             if stopped.standing is None:
@@ -146,6 +156,18 @@ class Worker:
         except Exception as fault:  # noqa: BLE001 - it goes back when its lease has ended
             log.error("release_failed", request_id=request.id, fault=whereabouts(fault))
 
+    def _announce(self) -> None:
+        try:
+            self._parts.ledger.announce(self._announcement.now()).result()
+        except Exception as fault:  # noqa: BLE001 - a database in trouble; say it again
+            log.error("announce_failed", fault=whereabouts(fault))
+
+    def _leave(self) -> None:
+        try:
+            self._parts.ledger.leave(self.name).result()
+        except Exception as fault:  # noqa: BLE001 - it is taken for lost soon
+            log.error("leave_failed", fault=whereabouts(fault))
+
     def _finish(self, request: Request, outcome: Outcome | None, pictures: RequestPictures) -> None:
         kept = False
         try:
@@ -155,6 +177,8 @@ class Worker:
                 log.info("request_done", request_id=request.id, status=outcome.http_status)
         except Exception as fault:  # noqa: BLE001 - when its lease has ended it is drawn again
             log.error("finish_failed", request_id=request.id, fault=whereabouts(fault))
+            # One that was lost in its commit may have been kept: its pictures stay for their time.
+            kept = isinstance(fault, Unreachable)
         finally:
             if not kept:
                 pictures.discard()
@@ -178,6 +202,7 @@ class Worker:
         pause = self._parts.lease / 3
         while not self._stop.wait(pause):
             self._renew()
+            self._announce()
         while self._held:
             self._renew()
             time.sleep(min(pause, FALLBACK))

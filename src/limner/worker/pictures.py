@@ -5,33 +5,22 @@ Knows the safe door and the file store; knows no engine.
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from limner.endpoints.fields import Image
-from limner.files.store import Description, FileStore, read, reserve
+from limner.files.store import Description, FileStore, named_by, read, reserve
 from limner.requests.request import Submission
 from limner.stages.fetch import Door
 
-OWN_FILE = re.compile(r"/files/([A-Za-z0-9._-]+)$")
-
 
 def own_file_reader(files: FileStore) -> Callable[[str], bytes | None]:
-    """What the safe door asks first: the bytes of a URL that names a file of this server.
-
-    A name is unguessable, so whoever says one that the store knows means that file, by whatever
-    host name or prefix the URL reached the caller.
-    """
+    """What the safe door asks first: the bytes of a URL that names a file of this server."""
 
     def own_file(url: str) -> bytes | None:
-        try:
-            match = OWN_FILE.search(urlsplit(url).path)
-        except ValueError:
-            return None  # not a URL at all, which the door says in its own words
-        return read(files, match[1]) if match else None
+        name = named_by(url)
+        return None if name is None else read(files, name)
 
     return own_file
 
@@ -61,12 +50,21 @@ class RequestPictures:
 
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
         """Keep a picture; type and name are as fal's are (``image/PNG``, 32 hex digits)."""
-        content_type = f"image/{format}"
-        file_name = f"{uuid.uuid4().hex}.{format.lower()}"
+        return self.publish_file(
+            encoded,
+            file_name=f"{uuid.uuid4().hex}.{format.lower()}",
+            content_type=f"image/{format}",
+            size=(width, height),
+        )
+
+    def publish_file(
+        self, content: bytes, *, file_name: str, content_type: str, size: tuple[int, int]
+    ) -> Image:
+        """Keep a file as it is named; only its URL cannot be guessed."""
         stored = self._files.save(
             reserve(file_name),
-            [encoded],
-            Description(content_type, expires_at=time.time() + self._life),
+            [content],
+            Description(content_type, time.time() + self._life, self._submission.key_id),
         )
         self.published.append(stored.name)
         return Image(
@@ -74,8 +72,8 @@ class RequestPictures:
             content_type=content_type,
             file_name=file_name,
             file_size=stored.size,
-            width=width,
-            height=height,
+            width=size[0],
+            height=size[1],
         )
 
     def discard(self) -> None:

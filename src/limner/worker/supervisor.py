@@ -38,6 +38,7 @@ class Supervisor:
         self._slots: list[subprocess.Popen[bytes] | None] = [None] * count
         self._born = [0.0] * count
         self._pause = [0.0] * count
+        self._leaving: set[int] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
 
@@ -48,6 +49,13 @@ class Supervisor:
     def alive(self) -> int:
         """How many workers are running now."""
         return sum(child is not None and child.poll() is None for child in self._slots)
+
+    def renew(self) -> None:
+        """Have every worker end politely and another take its place, which chooses anew."""
+        for child in self._slots:
+            if child is not None and child.poll() is None:
+                self._leaving.add(child.pid)
+                child.terminate()
 
     def stop(self) -> None:
         """Ask the workers to stop, wait, and kill those that do not."""
@@ -76,7 +84,10 @@ class Supervisor:
     def _replace(self, index: int, dead: subprocess.Popen[bytes] | None) -> None:
         age = time.monotonic() - self._born[index]
         if dead is not None:
-            if self._pause[index] == 0 or age > YOUNG:
+            if dead.pid in self._leaving:
+                self._leaving.remove(dead.pid)
+                self._pause[index] = 0
+            elif self._pause[index] == 0 or age > YOUNG:
                 self._pause[index] = LOOK_EVERY
                 log.warning("worker_died", code=dead.returncode, age=round(age, 1))
             if age < self._pause[index]:

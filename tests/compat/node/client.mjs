@@ -4,6 +4,7 @@ import { fal, ApiError, ValidationError } from "@fal-ai/client";
 import { createPublicKey, createHash, verify } from "node:crypto";
 import WebSocket from "ws";
 
+const hasOwnSocket = "WebSocket" in globalThis;
 globalThis.WebSocket ??= WebSocket; // Node 20 has none of its own
 
 const [base, road, name, args] = process.argv.slice(2);
@@ -24,6 +25,7 @@ const failure = (error) => ({
   api: error instanceof ApiError,
   validation: error instanceof ValidationError,
   status: error.status,
+  isUserTimeout: error.isUserTimeout,
   message: error.message,
   body: error.body,
   requestId: error.requestId,
@@ -38,6 +40,12 @@ async function token(alias) {
     body: JSON.stringify({ allowed_apps: [alias], token_expiration: 120 }),
   });
   return await answer.json();
+}
+
+// Seconds that a file still has, as its Cache-Control says.
+async function lives(url) {
+  const answer = await fetch(url);
+  return Number(/max-age=(\d+)/.exec(answer.headers.get("cache-control"))[1]);
 }
 
 const functions = {
@@ -72,14 +80,35 @@ const functions = {
     const again = await attempt(fal.queue.cancel(id, { requestId }));
     return { status, result, again };
   },
-  async run(id, input) {
-    return attempt(fal.run(id, { input }));
+  async run(id, input, options = {}) {
+    return attempt(fal.run(id, { input, ...options }));
+  },
+  // Everything that may be said beside the input; how long the pictures made will live.
+  async askedFor(id, input) {
+    const storageSettings = { expiresIn: 90, initialAcl: { default: "forbid", rules: [{ user: "somebody", decision: "allow" }] } };
+    const beside = { storageSettings, startTimeout: 60 };
+    const said = { ...beside, hint: "warm", priority: "low", headers: { "X-Fal-No-Retry": "1" } };
+    const results = [
+      await fal.subscribe(id, { input, pollInterval: 50, ...said }),
+      await fal.subscribe(id, { input, mode: "streaming", ...said }),
+      await fal.run(id, { input, ...beside }),
+    ];
+    return await Promise.all(results.map((result) => lives(result.data.image.url)));
+  },
+  async runAborted(id, input) {
+    const giveUp = new AbortController();
+    setTimeout(() => giveUp.abort(), 1000);
+    const error = await fal.run(id, { input, abortSignal: giveUp.signal }).then(() => null, (reason) => reason);
+    return error?.name;
   },
   async stream(id, input) {
     const stream = await fal.stream(id, { input });
     const events = [];
     for await (const event of stream) events.push(event);
     return { events, done: await stream.done() };
+  },
+  async streamWithoutKey(id, input) {
+    return await (await fal.stream(id, { input, connectionMode: "client" })).done();
   },
   async streamStatus(id, input) {
     const { request_id: requestId } = await fal.queue.submit(id, { input });
@@ -142,7 +171,7 @@ const functions = {
       });
       line.send(messages[0]);
     });
-    return { answers, tokens };
+    return { answers, tokens, hasOwnSocket };
   },
   async realtimeOfWhatIsNotThere(id) {
     return await new Promise((done) => {
@@ -158,6 +187,15 @@ const functions = {
     const url = await fal.storage.upload(new File([text], "hello.txt", { type }));
     const answer = await fetch(url);
     return { url, text: await answer.text(), type: answer.headers.get("content-type") };
+  },
+  async uploadFor(every) {
+    const found = {};
+    for (const expiresIn of every) {
+      const initialAcl = { default: "hide" };
+      const url = await fal.storage.upload(new Blob(["kept"], { type: "text/plain" }), { lifecycle: { expiresIn, initialAcl } });
+      found[expiresIn] = await lives(url);
+    }
+    return found;
   },
   async uploadLarge(mebibytes) {
     const bytes = new Uint8Array(mebibytes * 1024 * 1024).map((_, i) => (i >> 12) % 251);
@@ -183,5 +221,5 @@ const functions = {
   },
 };
 
-console.log(JSON.stringify(await functions[name](...JSON.parse(args))));
-process.exit(0);
+// A pipe takes 64 KiB at once: exiting before the rest has gone would cut it off.
+process.stdout.write(`${JSON.stringify(await functions[name](...JSON.parse(args)))}\n`, () => process.exit(0));

@@ -1,57 +1,24 @@
-"""Every documented call of whichever `fal-client` can be imported, on one road, as JSON.
-
-``python calls.py ROAD PORT FOLDER``: run in a process of its own, because the client reads its
-environment when it is imported and two versions cannot live in one process. Each call is written
-once and made with the synchronous and with the asynchronous client. Not a test: the tests read
-what it prints.
+"""Every documented call of whichever `fal-client` can be imported, each written once for both kinds
+of client. Made by ``on_road.py``, read by the tests; imported when the road is laid.
 """
 
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import inspect
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import fal_client
+import httpx
+from PIL import Image
+
 METRONOME = "limner/metronome"
-ROAD, PORT, FOLDER = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-
-
-def resolve_fals_names() -> None:
-    """Road A: fal's names lead to this machine, and port 443 is ours.
-
-    Stands in for ``/etc/hosts`` and for listening on 443, which only root may do. Below it all is
-    real: the client's own URLs, TLS and certificate checks.
-    """
-    look_up = socket.getaddrinfo
-    connect = asyncio.BaseEventLoop.create_connection
-
-    def getaddrinfo(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else str(host)
-        if f".{name}".endswith((".fal.run", ".fal.ai", ".fal.media")):
-            return look_up("127.0.0.1", PORT, *rest, **options)
-        return look_up(host, port, *rest, **options)
-
-    async def create_connection(self: Any, make: Any, host: Any, port: Any, **options: Any) -> Any:
-        return await connect(self, make, host, PORT if port == 443 else port, **options)
-
-    socket.getaddrinfo = getaddrinfo
-    asyncio.BaseEventLoop.create_connection = create_connection  # pyright: ignore
-
-
-if ROAD == "names":
-    resolve_fals_names()
-
-import fal_client  # noqa: E402
-import httpx  # noqa: E402
-from PIL import Image  # noqa: E402
+ROAD, FOLDER = sys.argv[1], Path(sys.argv[3])
 
 Client = Any  # fal_client.SyncClient or fal_client.AsyncClient
 
@@ -130,15 +97,43 @@ async def subscribe_wrong(client: Client) -> Any:
 
 
 async def client_timeout(client: Client) -> Any:
-    # Long enough for the submit on a busy machine: before it, the client has nothing to cancel.
-    arguments = {"steps": 400, "pause": 0.05}
-    try:
-        await got(client.subscribe(METRONOME, arguments, client_timeout=3))
-    except fal_client.FalClientTimeoutError as error:
-        handle = await got(client.get_handle(METRONOME, error.request_id))
-        await until_completed(handle)
-        return {"timeout": error.timeout, "result": await refused(handle.get)}
+    # On a busy machine the submit may take longer than that: then there is nothing to cancel yet.
+    for patience in (3, 9, 27):
+        arguments = {"steps": 20 * patience, "pause": 0.2}
+        try:
+            await got(client.subscribe(METRONOME, arguments, client_timeout=patience))
+        except fal_client.FalClientTimeoutError as error:
+            if error.request_id is not None:
+                handle = await got(client.get_handle(METRONOME, error.request_id))
+                await until_completed(handle)
+                result = await refused(handle.get)
+                return {"in_time": error.timeout == patience, "result": result}
     raise AssertionError("it did not time out")
+
+
+async def asked_for(client: Client) -> Any:
+    """Everything that may be said beside the input; the metronome's answer when it is heeded."""
+    headers = {
+        "X-Fal-Store-IO": "0",
+        "x-fal-no-retry": "1",
+        "X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": 90}),
+    }
+    subscribed = await got(
+        client.subscribe(
+            METRONOME, {"steps": 1}, hint="warm", priority="normal", start_timeout=60,
+            headers=headers,
+        )
+    )  # fmt: skip
+    ran = await got(
+        client.run(METRONOME, {"steps": 1}, hint="warm", start_timeout=60, headers=headers)
+    )
+    pictures = [await fetch(answer["image"]["url"]) for answer in (subscribed, ran)]
+    return [lives(picture) for picture in pictures]
+
+
+def lives(answer: httpx.Response) -> int:
+    """Seconds that a file still has, as its Cache-Control says."""
+    return int(answer.headers["cache-control"].split("max-age=")[1].split(",")[0])
 
 
 async def submit(client: Client) -> Any:
@@ -246,9 +241,15 @@ async def upload_by_the_fallback(client: Client) -> Any:
 async def upload_with_lifecycle(client: Client) -> Any:
     if not hasattr(fal_client, "StorageSettings"):
         return None
-    settings = fal_client.StorageSettings(expires_in="1h")
-    url = await got(client.upload(b"kept an hour", "text/plain", lifecycle=settings))
-    return (await fetch(url)).text
+    rule = fal_client.StorageACLRule(user="somebody", decision="allow")
+    acl = fal_client.StorageACL(default="forbid", rules=[rule])
+    said: tuple[Any, ...] = ("never", "immediate", "1h", "1d", "7d", "30d", "1y", 90, None)
+    found: dict[str, int] = {}
+    for expires_in in said:
+        settings = fal_client.StorageSettings(expires_in=expires_in, initial_acl=acl)
+        url = await got(client.upload(b"kept", "text/plain", lifecycle=settings))
+        found[str(expires_in)] = lives(await fetch(url))
+    return found
 
 
 async def encoded(client: Client) -> Any:
@@ -264,18 +265,20 @@ async def encoded(client: Client) -> Any:
 
 
 async def multipart(client: Client) -> Any:
-    if not isinstance(client, fal_client.SyncClient) or ROAD != "proxy":
+    # A hundred megabytes each time: one kind of client on one road, the other on the other.
+    if isinstance(client, fal_client.SyncClient) != (ROAD == "proxy"):
         return None
     path = FOLDER / "large.bin"
     block = bytes(range(256)) * 4096
     with path.open("wb") as out:
         for number in range(101):
             out.write(bytes([number]) + block[1:])
-    return (await fetch(client.upload_file(path))).content == path.read_bytes()
+    return (await fetch(await got(client.upload_file(path)))).content == path.read_bytes()
 
 
 CALLS: list[Callable[[Client], Awaitable[Any]]] = [
-    multipart, client_timeout, run, run_wrong, subscribe, subscribe_wrong, submit, cancel, stream,
+    multipart, client_timeout, run, run_wrong, subscribe, subscribe_wrong, submit, asked_for,
+    cancel, stream,
     realtime, realtime_by_key, realtime_out_of_scope, upload, upload_file, upload_image,
     upload_by_the_fallback, upload_with_lifecycle, encoded,
 ]  # fmt: skip
@@ -285,35 +288,3 @@ BEYOND_HOST_VARIABLES = {
     multipart, realtime, realtime_out_of_scope, upload, upload_file, upload_image,
     upload_by_the_fallback, upload_with_lifecycle,
 }  # fmt: skip
-
-
-async def attempt(call: Callable[[Client], Awaitable[Any]], client: Client) -> Any:
-    try:
-        return await asyncio.wait_for(call(client), 60)
-    except Exception as error:  # noqa: BLE001 - told to the test that reads this call
-        return {"failed": f"{type(error).__name__}: {error}"}
-
-
-async def with_async_client(calls: list[Callable[[Client], Awaitable[Any]]]) -> list[Any]:
-    client = fal_client.AsyncClient(key="any:key")
-    return await asyncio.gather(*(attempt(call, client) for call in calls))
-
-
-def main() -> None:
-    # A synchronous call that never returns cannot be cancelled: say where it stands, and end.
-    faulthandler.dump_traceback_later(100, exit=True)
-    calls = [call for call in CALLS if ROAD != "variables" or call not in BEYOND_HOST_VARIABLES]
-    client = fal_client.SyncClient(key="any:key")
-    with ThreadPoolExecutor(6) as pool:
-        waiting = [pool.submit(asyncio.run, attempt(call, client)) for call in calls]
-        asynchronous = asyncio.run(with_async_client(calls))
-        synchronous = [call.result() for call in waiting]
-    names = [call.__name__ for call in calls]
-    told = {
-        "sync": dict(zip(names, synchronous, strict=True)),
-        "async": dict(zip(names, asynchronous, strict=True)),
-    }
-    print(json.dumps({"version": fal_client.__version__, **told}))  # noqa: T201
-
-
-main()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from limner.diffusion.denoiser.denoiser import Denoiser, Job
+from limner.diffusion.sampling import Progress
 from tests.diffusion.denoiser.small import Request, networks
 
 
@@ -34,7 +35,7 @@ def at_every_call(tell: Callable[[], None], families: Collection[str]) -> Iterat
             each.remove()
 
 
-def latents(steps: Generator[int, None, list[Tensor]]) -> list[Tensor]:
+def latents(steps: Generator[Progress, None, list[Tensor]]) -> list[Tensor]:
     """What a job returns in the end."""
     while True:
         try:

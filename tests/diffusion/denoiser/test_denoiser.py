@@ -40,14 +40,14 @@ def test_a_picture_is_drawn_over_from_the_middle_of_the_way(sampler: str) -> Non
     """diffusers' img2img of strength 0.4: the last 2 steps of 5, windows counted from noise."""
     request = Request(sampler=sampler, steps=5, first=3, control=0.5, control_window=4, window=4)
     steps = denoiser(PLACES).resume(request.work(), request.draft())
-    told: list[int] = []
+    told: list[float] = []
     while True:
         try:
-            told.append(next(steps))
+            told.append(next(steps).done)
         except StopIteration as end:
             assert distance([end.value], stock_latents(request)) < 1e-5
             break
-    assert told == [3, 4]
+    assert told == [0.5, 1.0]
 
 
 def test_a_longer_text_is_read_to_its_end_and_steps_in_calls_of_its_own() -> None:
@@ -59,7 +59,8 @@ def test_a_longer_text_is_read_to_its_end_and_steps_in_calls_of_its_own() -> Non
 def test_every_step_is_told_once_all_samples_have_taken_it() -> None:
     """Three guided samples do not fit into one call of four places."""
     request = Request(steps=4, seeds=(1, 2, 3))
-    assert list(denoiser(PLACES).draw(request.work(), request.seeds)) == [0, 1, 2, 3]
+    told = denoiser(PLACES).draw(request.work(), request.seeds)
+    assert [progress.done for progress in told] == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_requests_share_calls() -> None:

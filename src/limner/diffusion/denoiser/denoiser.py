@@ -26,11 +26,11 @@ from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.reading import rows_of
 from limner.diffusion.denoiser.sample import Sample, advance
 from limner.diffusion.denoiser.turns import Turns, Waiting
-from limner.diffusion.sampling import Draft, Task, noise
+from limner.diffusion.sampling import Draft, Progress, Task, noise
 from limner.errors import BrokenPicture
 
-#: The number of a step that all have taken, the latents in the end, or what went wrong.
-Heard = int | list[Tensor] | BaseException
+#: A step that all samples have taken, the latents in the end, or what went wrong.
+Heard = Progress | list[Tensor] | BaseException
 
 Rows = Callable[[torch.device, tuple[int, int]], int]
 
@@ -59,16 +59,16 @@ class Job:
     _told: int = 0
     _heard: SimpleQueue[Heard] = field(default_factory=SimpleQueue[Heard])
 
-    def follow(self) -> Generator[int, None, list[Tensor]]:
-        """Yield each step's number when all samples have taken it; return their fp32 latents.
+    def follow(self) -> Generator[Progress, None, list[Tensor]]:
+        """Yield when all samples have taken a step; return their fp32 latents.
 
         Closing it gives the job up within a step. Raises what went wrong with it.
         """
         try:
             while True:
                 match self._heard.get():
-                    case int(step):
-                        yield step
+                    case Progress() as progress:
+                        yield progress
                     case BaseException() as fault:
                         raise fault
                     case latents:
@@ -78,9 +78,10 @@ class Job:
 
     def tell(self) -> None:
         """Tell what is new. For the denoiser."""
+        first = self.samples[0]
         while self._told < min(sample.taken for sample in self.samples):
-            self._heard.put(self.samples[0].table.first + self._told)
             self._told += 1
+            self._heard.put(Progress(self._told / len(first.table), first.picture.cpu()))
         if all(sample.done for sample in self.samples):
             self._heard.put([sample.latent.cpu() for sample in self.samples])
             self.over = True
@@ -112,16 +113,16 @@ class Denoiser:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def draw(self, work: Work, seeds: Sequence[int]) -> Generator[int, None, list[Tensor]]:
-        """Yield each step's number when it is done; return fp32 latents [1, 4, h, w] by seed.
+    def draw(self, work: Work, seeds: Sequence[int]) -> Generator[Progress, None, list[Tensor]]:
+        """Yield after each step; return fp32 latents [1, 4, h, w] on the CPU for each seed.
 
         Closing it gives the work up within a step. Raises BrokenPicture where the numbers stop
         being finite, and what the network raises.
         """
         return (yield from self.begin(work, seeds).follow())
 
-    def resume(self, work: Work, draft: Draft) -> Generator[int, None, Tensor]:
-        """Draw over what is there: yield each step's number when it is done, return latents.
+    def resume(self, work: Work, draft: Draft) -> Generator[Progress, None, Tensor]:
+        """Draw over what is there: yield after each step, return latents.
 
         The steps are the schedule's last, with the numbers they have in it: SDEdit (Meng et al.
         2021, arXiv 2108.01073), of the strength 1 - first / steps. Raises as :meth:`draw` does.

@@ -2,7 +2,8 @@
 
 The blocks are diffusers' own, walked here and not by its ``forward``, because what that makes anew
 at every step is ready: the embedded time comes from a table, what is attended to was read before
-the first step. Either network keeps nothing of a call.
+the first step. Either network keeps nothing of a call. All that is done with one goes through its
+module's call, where hooks bring the weights of a network that lies elsewhere (``turns``).
 
 Knows diffusers' blocks; knows no scheduler and no request.
 """
@@ -13,7 +14,7 @@ Knows diffusers' blocks; knows no scheduler and no request.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -55,6 +56,7 @@ class Trunk:
             raise NetworkUnfit(f"{type(net).__name__} has parts that are not run here: {odd}")
         self.net = net
         _align(net)
+        net.forward = _done
         #: Is it of Stable Diffusion XL's family?
         self.xl = net.config.get("addition_embed_type") is not None
         self._times: OrderedDict[float, Tensor] = OrderedDict()
@@ -68,15 +70,19 @@ class Trunk:
         if timestep not in self._times:
             if len(self._times) >= MOST_TIMES:
                 self._times.popitem(last=False)
-            waves = self.net.time_proj(torch.tensor([timestep], device=self.net.device))
-            self._times[timestep] = self.net.time_embedding(waves.to(self.net.dtype))
+            self._times[timestep] = self.net(self._timed, timestep)
         return self._times[timestep]
+
+    def _timed(self, timestep: float) -> Tensor:
+        waves = self.net.time_proj(torch.tensor([timestep], device=self.net.device))
+        return self.net.time_embedding(waves.to(self.net.dtype))
 
     def embed_words(self, pooled: Tensor, numbers: Sequence[int]) -> Tensor:
         """SDXL's pooled text [1, n] and six numbers of size and crop, embedded [1, width]."""
         waves = self.net.add_time_proj(torch.tensor(numbers, device=self.net.device))
         words = self.here(pooled)[0]
-        return self.net.add_embedding(torch.cat([words, waves[None].flatten(1).to(words)], dim=-1))
+        given = torch.cat([words, waves[None].flatten(1).to(words)], dim=-1)
+        return self.net(self.net.add_embedding, given)
 
     def down(
         self, sample: Tensor, embedded: Tensor, context: Context
@@ -99,6 +105,11 @@ class Network(Trunk):
 
         ``lent``: what ControlNets add to the features on the way down, and to the middle's, last.
         """
+        return self.net(self._walk, given, embedded, context, lent)
+
+    def _walk(
+        self, given: Tensor, embedded: Tensor, context: Context, lent: Sequence[Tensor]
+    ) -> Tensor:
         net = self.net
         sample, features = self.down(net.conv_in(given), embedded, context)
         if lent:
@@ -121,17 +132,27 @@ class Controller(Trunk):
     @torch.inference_mode()
     def see(self, hint: Tensor) -> Tensor:
         """A picture [1, 3, 8h, 8w], 0…1, as the features [1, width, h, w] that it starts from."""
-        return self.net.controlnet_cond_embedding(self.here(hint)[0])
+        return self.net(self.net.controlnet_cond_embedding, self.here(hint)[0])
 
     def __call__(
         self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor
     ) -> list[Tensor]:
         """What it lends to a UNet's features on the way down, and to the middle's, last."""
+        return self.net(self._walk, given, embedded, context, seen)
+
+    def _walk(
+        self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor
+    ) -> list[Tensor]:
         net = self.net
         sample, features = self.down(net.conv_in(given) + seen, embedded, context)
         sample = net.mid_block(sample, embedded, encoder_hidden_states=context)
         lent = [made(own) for own, made in zip(features, net.controlnet_down_blocks, strict=True)]
         return [*lent, net.controlnet_mid_block(sample)]
+
+
+def _done(work: Callable[..., Any], *given: Any) -> Any:
+    """A network's ``forward``: what is done with it is said with each call."""
+    return work(*given)
 
 
 def _align(net: Any) -> None:

@@ -12,32 +12,39 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
-from limner.diffusion.machine import this_machine
+from limner.diffusion.machine import out_of_memory_told, this_machine
 from limner.diffusion.refine import Tiling
 from limner.diffusion.safety import Safety
+from limner.diffusion.sampling import Progress
 from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redraw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
+from limner.endpoints.face_to_sticker.extras import finish_of, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
 )
 from limner.endpoints.fields import pixels, seed_of
 from limner.endpoints.verdict import unsafe
-from limner.errors import BrokenPicture, OutOfMemory, blame
+from limner.errors import BrokenPicture, blame
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
 from limner.stages.choice import choose
 from limner.stages.cutout import cut
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
+from limner.stages.finish import finished
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
+from limner.stages.preview import preview
+from limner.stages.safety import SafetyChecker
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -51,11 +58,15 @@ GRID = 8
 class Work:
     """One thing that is done with open networks, and how its steps are told."""
 
-    begin: Callable[[Sticker], Generator[float, None, Pixels]]
+    begin: Callable[[Sticker], Generator[Progress | float, None, Pixels]]
     name: str
     steps: int
+    #: Of the sticker before it is enlarged, pixels.
+    size: tuple[int, int]
     #: Where in the whole request it begins and ends, 0…1.
     span: tuple[float, float]
+    #: What is to be seen after a step (1…) of what the UNet believes; None is nothing.
+    seen: Callable[[int, Tensor], bytes | None] = lambda _number, _belief: None
 
     def told(self, sticker: Sticker) -> Generator[Step, None, Pixels]:
         """Do it, with a step for each of its own."""
@@ -63,12 +74,17 @@ class Work:
         start, end = self.span
         while True:
             try:
-                done = next(work)
+                told = next(work)
             except StopIteration as last:
                 return last.value
             number += 1
+            done, seen = (
+                (told.done, self.seen(number, told.belief))
+                if isinstance(told, Progress)
+                else (told, None)
+            )
             progress = start + (end - start) * done
-            yield Step(f"{self.name} {number} of {self.steps}", progress, "DEBUG")
+            yield Step(f"{self.name} {number} of {self.steps}", progress, "DEBUG", seen)
 
 
 class DiffusionSticker:
@@ -87,6 +103,7 @@ class DiffusionSticker:
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
         size = canvas_of(input, self._limits.max_pixels, GRID)
+        finish = finish_of(input, size)
         self._studio.check()
 
         # 1 The photo, and the face in it
@@ -111,7 +128,8 @@ class DiffusionSticker:
             yield Step(said, 0.1, "WARN")
 
         # 3 The sticker, enlarged if that is wished, and without its background
-        plain = yield from self._drawn(wish, 0.45 if input.upscale else 0.8)
+        checked = self._instruments.safety if input.enable_safety_checker else None
+        plain = yield from self._drawn(wish, checked, 0.45 if input.upscale else 0.8)
         if input.upscale:
             plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
         cutout = cut(plain, self._studio.cutter(plain))
@@ -124,7 +142,10 @@ class DiffusionSticker:
         if flagged:
             plain, cutout = np.zeros_like(plain), np.zeros_like(cutout)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        return _handed_over(plain, cutout, (seed, flagged), pictures)
+        worn = cutout if flagged else finished(cutout, finish)
+        output = _handed_over((plain, worn), (seed, flagged), pictures)
+        made = None if flagged else (cutout, finish, Source.TRAINED_ALGORITHMIC_MEDIA)
+        return (yield from with_exports(output, input.exports, made, pictures))
 
     def _wish(
         self, input: FaceToStickerInput, found: Found, size: tuple[int, int], seed: int
@@ -146,10 +167,21 @@ class DiffusionSticker:
             depth=depth_on_canvas(eye.see(found.rgb), found.face, size) if eye else None,
         )
 
-    def _drawn(self, wish: StickerWish, until: float) -> Generator[Step, None, Pixels]:
+    def _drawn(
+        self, wish: StickerWish, checked: SafetyChecker | None, until: float
+    ) -> Generator[Step, None, Pixels]:
         """The picture, whose last step is ``until`` of the work. Raises as ``_firmly``."""
         yield Step("Opening the networks", 0.12)
-        work = Work(lambda sticker: draw(sticker, wish), "Step", wish.steps, (0.15, until))
+
+        def seen(number: int, belief: Tensor) -> bytes | None:
+            if not is_due(number, wish.steps):
+                return None
+            return preview(glimpse(belief, xl=True), checked)
+
+        def begin(sticker: Sticker) -> Generator[Progress, None, Pixels]:
+            return draw(sticker, wish)
+
+        work = Work(begin, "Step", wish.steps, wish.size, (0.15, until), seen)
         return (yield from self._firmly(work))
 
     def _enlarged(
@@ -165,7 +197,9 @@ class DiffusionSticker:
         points = draw_keypoints(on_canvas(found.face, size), size)
         enlarged = Enlarged(large, points, steps)
         number = steps * len(Tiling().tiles(size))
-        work = Work(lambda each: redraw(each, wish, enlarged), "Detail", number, (0.55, 0.9))
+        work = Work(
+            lambda each: redraw(each, wish, enlarged), "Detail", number, wish.size, (0.55, 0.9)
+        )
         return (yield from self._firmly(work))
 
     def _firmly(self, work: Work) -> Generator[Step, None, Pixels]:
@@ -173,30 +207,30 @@ class DiffusionSticker:
 
         Raises BrokenPicture, OutOfMemory.
         """
-        try:
+        width, height = work.size
+        what = f"A sticker of {width}×{height} does not fit"
+        with out_of_memory_told(what, "a smaller image_size, or one without upscale"):
             try:
-                return (yield from work.told(self._studio.open()))
+                return (yield from work.told(self._studio.open(work.size)))
             except BrokenPicture:
                 if self._studio.is_exact:
                     raise
             said = "The numbers broke in half precision: drawn once more in fp32"
             yield Step(said, level="WARN")
-            return (yield from work.told(self._studio.open(exact=True)))
-        except torch.OutOfMemoryError as fault:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(f"{work.name}: a sticker does not fit this GPU.") from fault
+            return (yield from work.told(self._studio.open(work.size, exact=True)))
 
 
 def _handed_over(
-    plain: Pixels, cutout: Pixels, verdict: tuple[int, bool], pictures: Pictures
+    both: tuple[Pixels, Pixels], verdict: tuple[int, bool], pictures: Pictures
 ) -> FaceToStickerOutput:
     seed, flagged = verdict
-    height, width = plain.shape[:2]
     kept = [
         pictures.publish(
-            encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA), width=width, height=height
+            encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA),
+            width=picture.shape[1],
+            height=picture.shape[0],
         )
-        for picture in (plain, cutout)
+        for picture in both
     ]
     return FaceToStickerOutput(
         images=kept,

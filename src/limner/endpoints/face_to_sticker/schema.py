@@ -6,12 +6,16 @@ video."): a client generated from fal's document must see no difference. Knows n
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field, FiniteFloat
 
 from limner.endpoints.base import Endpoint
 from limner.endpoints.fields import (
+    COLOR_SCHEMA,
     MAX_SEED,
     FalModel,
+    HexColor,
     Image,
     ImageSizeInput,
     extension,
@@ -19,6 +23,11 @@ from limner.endpoints.fields import (
     face_index,
     order_properties,
 )
+
+#: Where a sticker may be going; what each asks of a file is in ``stages.platforms``.
+PlatformName = Literal[
+    "whatsapp", "telegram", "signal", "imessage", "discord", "line", "slack", "print"
+]
 
 
 class FaceToStickerInput(FalModel):
@@ -88,6 +97,40 @@ class FaceToStickerInput(FalModel):
         description="Whether to answer with how alike the sticker and the photo are. "
         "Not part of fal's API.",
     )
+    outline_width: int = extension(
+        0,
+        ge=0,
+        le=128,
+        description="Width of an outline around the cut-out, in pixels of image_size; 0 is none. "
+        "WhatsApp recommends 16 for a square_hd sticker. Not part of fal's API.",
+    )
+    outline_color: HexColor = extension(
+        "#ffffff",
+        schema=COLOR_SCHEMA,
+        description="Colour of the outline, as CSS writes it: #fff or #ffffff. "
+        "Not part of fal's API.",
+    )
+    shadow: bool = extension(
+        False,
+        description="Whether the cut-out casts a soft shadow. Not part of fal's API.",
+    )
+    trim: bool = extension(
+        False,
+        description="Whether to crop the cut-out to the sticker, its shadow included. "
+        "Not part of fal's API.",
+    )
+    margin: int = extension(
+        0,
+        ge=0,
+        le=256,
+        description="Clear space to keep around the cut-out's sticker, in pixels of image_size. "
+        "Not part of fal's API.",
+    )
+    exports: list[PlatformName] | None = extension(
+        max_length=8,
+        description="Platforms to make a file of the cut-out for, each by its rules for size, "
+        "format and bytes; print is a PDF with a CutContour path. Not part of fal's API.",
+    )
 
 
 class Scores(FalModel):
@@ -98,6 +141,12 @@ class Scores(FalModel):
         "null where no face is recognised in the drawing.",
     )
     recogniser: str = Field(description="Which network measured.")
+
+
+class Export(Image):
+    """The sticker as one platform wants it."""
+
+    platform: PlatformName = Field(description="The platform whose rules the file obeys.")
 
 
 class FaceToStickerOutput(FalModel):
@@ -115,6 +164,10 @@ class FaceToStickerOutput(FalModel):
     )
     scores: Scores | None = extension(
         description="How alike they are, if return_scores asked for it. Not part of fal's API."
+    )
+    exports: list[Export] | None = extension(
+        description="The files that exports asked for, in its order; none of a sticker that is "
+        "not safe. Not part of fal's API.",
     )
 
 

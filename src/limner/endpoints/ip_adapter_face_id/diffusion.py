@@ -16,8 +16,9 @@ import torch
 
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import Wish, draw
+from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.machine import this_machine
+from limner.diffusion.machine import out_of_memory_told, this_machine
 from limner.diffusion.safety import Safety
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
@@ -31,7 +32,7 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Scores,
 )
 from limner.endpoints.verdict import unsafe
-from limner.errors import BrokenPicture, OutOfMemory
+from limner.errors import BrokenPicture
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import ArcFace, align
@@ -39,6 +40,7 @@ from limner.stages.encode import Source, encode_png
 from limner.stages.face import FaceDetector
 from limner.stages.likeness import likeness
 from limner.stages.limits import Limits
+from limner.stages.preview import preview
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -90,7 +92,8 @@ class DiffusionFaceId:
             yield Step(said, 0.16, "WARN")
 
         # 4 All samples in the running batch
-        drawn = yield from self._drawn(kind, base, wish)
+        with self._studio.in_use(kind, base):
+            drawn = yield from self._drawn(kind, base, wish)
 
         # 5 The most like one answers, checked and handed over
         kept = [sightings[index] for index in identity.kept]
@@ -109,7 +112,10 @@ class DiffusionFaceId:
         Raises BrokenPicture, OutOfMemory.
         """
         yield Step(f"Opening the networks of {kind.name}", 0.17)
-        try:
+        width, height = wish.size
+        what = f"{len(wish.seeds)} samples of {width}×{height} on {kind.name} do not fit"
+        less = "a smaller width and height, or fewer num_samples"
+        with out_of_memory_told(what, less):
             try:
                 return (yield from self._painted(kind, base, wish, exact=False))
             except BrokenPicture:
@@ -117,22 +123,24 @@ class DiffusionFaceId:
                     raise
             yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
             return (yield from self._painted(kind, base, wish, exact=True))
-        except torch.OutOfMemoryError as fault:
-            torch.cuda.empty_cache()
-            raise OutOfMemory(f"{wish.size} × {len(wish.seeds)} does not fit this GPU.") from fault
 
     def _painted(
         self, kind: ModelType, base: Path, wish: Wish, *, exact: bool
     ) -> Generator[Step, None, list[Pixels]]:
-        work = draw(self._studio.open(kind, base, exact=exact), wish)
+        work = draw(self._studio.open(kind, base, wish.size, exact=exact), wish)
         step = 0
         while True:
             try:
-                done = next(work)
+                progress = next(work)
             except StopIteration as end:
                 return end.value
             step += 1
-            yield Step(f"Step {step} of {wish.steps}", 0.2 + 0.7 * done, "DEBUG")
+            seen = None
+            if is_due(step, wish.steps):
+                sketched = glimpse(progress.belief, xl=kind.xl)
+                seen = preview(sketched, self._instruments.safety)
+            share = 0.2 + 0.7 * progress.done
+            yield Step(f"Step {step} of {wish.steps}", share, "DEBUG", seen)
 
     def _alike(self, kept: Sequence[Sighting], drawn: Sequence[Pixels]) -> list[float]:
         """How alike each picture's face and the person's are, -1…1; -1 where there is no face.

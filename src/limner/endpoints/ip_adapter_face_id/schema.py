@@ -205,6 +205,7 @@ IP_ADAPTER_FACE_ID = Endpoint(
         "sketch": "limner.endpoints.ip_adapter_face_id.sketch:open_engine",
         "diffusion": "limner.endpoints.ip_adapter_face_id.diffusion:open_engine",
     },
+    weighed_by=("model_type", "base_1_5_model_repo", "base_sdxl_model_repo"),
     example={
         "model_type": "1_5-v1",
         "prompt": "Man cyberpunk, synthwave night city, futuristic, high quality, highly "

@@ -32,6 +32,8 @@ from limner.sketch.subject import is_small, take
 from limner.sketch.vocabulary import Style
 from limner.stages.encode import Source, encode_png
 from limner.stages.limits import Limits
+from limner.stages.preview import preview
+from limner.stages.safety import SafetyChecker
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -85,7 +87,7 @@ class SketchFaceId:
                 f"likeness {samples[-1].search.likeness:.2f}",
                 0.22 + 0.28 * (number + 1) / input.num_samples,
             )
-        yield from _refined(samples, input.num_inference_steps)
+        yield from _refined(samples, input.num_inference_steps, tools.safety)
 
         # 5 The most like one answers, checked and handed over
         chosen = best([sample.search for sample in samples])
@@ -175,8 +177,11 @@ def _told(input: IpAdapterFaceIdInput, reading: Reading) -> Iterator[Step]:
         yield Step(f"The sketch engine has its own networks and does not use {name}", 0.16)
 
 
-def _refined(samples: Sequence[Drawn], steps: int) -> Iterator[Step]:
+def _refined(samples: Sequence[Drawn], steps: int, safety: SafetyChecker) -> Iterator[Step]:
     searches = [sample.search for sample in samples]
+    front = samples[best(searches)]
+    portrait = preview(front.sitting.picture(front.search.pose), safety)
+    yield Step(f"Refining, from a likeness of {front.search.likeness:.2f}", 0.5, preview=portrait)
     for number, position in enumerate(refine(searches, steps), 1):
         yield Step(
             f"Step {number} of {steps}: likeness {searches[best(searches)].likeness:.3f}"

@@ -1,13 +1,14 @@
-"""``/limner/v1``: what fal has no words for, as JSON: requests, keys, and this server itself.
+"""``/limner/v1``: what fal has no words for, as JSON: requests, files, models, keys, this server.
 
 Every page of the playground is drawn from these answers, so whatever a person can see, a program
-can read. A key of scope ``api`` sees its own requests; ``admin``, and everybody on a loopback that
-needs no key, sees all. Knows our own words; knows none of fal's.
+can read. A key of scope ``api`` sees its own requests and files; ``admin``, and everybody on a
+loopback that needs no key, sees all. Knows our own words; knows none of fal's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,9 +16,12 @@ from fastapi import APIRouter, Request
 from limner.endpoints.base import Endpoint
 from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
+from limner.server.desk.files import add_files
 from limner.server.desk.keys import add_keys
+from limner.server.desk.models import Shelf, add_models
 from limner.server.desk.requests import add_requests
 from limner.server.desk.system import add_system
+from limner.server.desk.webhooks import add_webhooks
 from limner.server.keys import Gate
 
 #: What the command line knows of this server: settings and workers, as plain JSON values.
@@ -26,9 +30,23 @@ About = Callable[[], Mapping[str, Any]]
 BASE = "/limner/v1"
 
 
-def desk_router(
-    gate: Gate, ledger: Ledger, files: FileStore, endpoints: Sequence[Endpoint], about: About
-) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class DeskParts:
+    """What the desk shows and changes."""
+
+    ledger: Ledger
+    files: FileStore
+    endpoints: Sequence[Endpoint]
+    about: About
+    #: Where networks and weights are kept.
+    shelves: Sequence[Shelf]
+    #: Starts the workers anew.
+    renew: Callable[[], None]
+    #: Seconds for which an uploaded file is kept.
+    upload_retention: float
+
+
+def desk_router(gate: Gate, parts: DeskParts) -> APIRouter:
     """All routes of the desk."""
     router = APIRouter(prefix=BASE)
 
@@ -52,11 +70,15 @@ def desk_router(
                     "output": endpoint.output.__name__,
                     "example": dict(endpoint.example),
                 }
-                for endpoint in endpoints
+                for endpoint in parts.endpoints
             ]
         }
 
-    add_requests(router, gate, ledger, files)
-    add_keys(router, gate, ledger)
-    add_system(router, gate, ledger, about)
+    add_requests(router, gate, parts.ledger, parts.files)
+    add_webhooks(router, gate, parts.ledger)
+    kept = {"results": parts.ledger.retention, "uploads": parts.upload_retention}
+    add_files(router, gate, parts.files, kept)
+    add_models(router, gate, parts.shelves)
+    add_keys(router, gate, parts.ledger)
+    add_system(router, gate, parts.ledger, parts.about, parts.renew)
     return router

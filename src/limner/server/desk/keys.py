@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from limner.endpoints.accept import accept
 from limner.errors import Refused
@@ -26,6 +26,8 @@ class NewKey(BaseModel):
     """What the key may do: ``api`` calls endpoints, ``admin`` sees everything here too."""
 
     scope: Literal["api", "admin"] = "api"
+    #: How many of its requests may run at once; left out: any number.
+    concurrency: int | None = Field(default=None, ge=1, le=1_000_000)
 
 
 async def admin(gate: Gate, request: Request) -> Caller:
@@ -50,7 +52,7 @@ def add_keys(router: APIRouter, gate: Gate, ledger: Ledger) -> None:
         """A new key in full, told this once. From the first key on, every call needs one."""
         await admin(gate, request)
         said = accept(NewKey, await read_json(request, MOST_JSON))
-        key_id, secret = await asyncio.wrap_future(ledger.create_key(said.scope))
+        key_id, secret = await asyncio.wrap_future(ledger.create_key(said.scope, said.concurrency))
         return {"key": f"{key_id}:{secret}", "scope": said.scope}
 
     @router.delete("/keys/{key_id}")

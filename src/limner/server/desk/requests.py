@@ -1,4 +1,9 @@
-"""The register of requests: look through it, look at one, cancel it, delete it, send it on again.
+"""The register of requests: look through it, look at one, cancel it, submit it again, delete it,
+send its webhooks once more.
+
+Of a request that runs, ``preview`` is the latest small picture of what is being drawn, a data URI
+(``data:image/webp;base64,…``, at most 256 pixels and 12 KB); null where there is none, and always
+once it has ended. The status stream and ``/{id}/stream`` tell each new one in the same field.
 
 Knows the ledger's register and our own words; knows no engine.
 """
@@ -19,7 +24,9 @@ from limner.requests.lifecycle import Cancellation
 from limner.requests.outbox import Delivery
 from limner.requests.register import Wanted
 from limner.requests.request import Request
+from limner.requests.retry import again
 from limner.server.keys import Caller, Gate
+from limner.server.previews import preview_uri
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -82,9 +89,21 @@ def add_requests(router: APIRouter, gate: Gate, ledger: Ledger, files: FileStore
             raise Refused(409, "The request has ended already")
         return {"cancelled": "removed" if verdict is Cancellation.REMOVED else "requested"}
 
+    @router.post("/requests/{request_id}/retry")
+    async def retry(call: HttpRequest, request_id: str) -> dict[str, Any]:
+        """Submit an ended request again, as a new one of the same key; its id.
+
+        Raises Refused 409 when it has not ended or cannot go well, 410 when its input is gone.
+        """
+        request = await mine(call, request_id)
+        # The store is asked beside the loop: it may be far away.
+        submission = await asyncio.to_thread(again, request, lambda name: bool(files.find(name)))
+        fresh = await asyncio.wrap_future(ledger.submit(submission))
+        return {"retried": request_id, "id": fresh.id}
+
     @router.delete("/requests/{request_id}")
     async def delete(call: HttpRequest, request_id: str) -> dict[str, Any]:
-        """Forget it with its input, log, answer and pictures. Raises Refused 409 while it runs."""
+        """Forget it with its input, log, answer and files. Raises Refused 409 while it runs."""
         await mine(call, request_id)
         names = await asyncio.wrap_future(ledger.delete(request_id))
         if names is None:
@@ -116,6 +135,7 @@ async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
         "progress": request.progress,
         "attempt": request.attempt,
         "engine": request.engine,
+        "preview": preview_uri(request),
         "priority": request.submission.priority.value,
         "created_at": request.created_at,
         "started_at": request.started_at,

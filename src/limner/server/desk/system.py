@@ -9,6 +9,7 @@ import asyncio
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -20,9 +21,13 @@ from limner.server.keys import Gate
 
 
 def add_system(
-    router: APIRouter, gate: Gate, ledger: Ledger, about: Callable[[], Mapping[str, Any]]
+    router: APIRouter,
+    gate: Gate,
+    ledger: Ledger,
+    about: Callable[[], Mapping[str, Any]],
+    renew: Callable[[], None],
 ) -> None:
-    """Add the route; ``about``: what the command line knows of this server."""
+    """Add the routes; ``about``: what the command line knows of this server."""
     began = time.time()
 
     @router.get("/system")
@@ -35,5 +40,16 @@ def add_system(
             "platform": platform.platform(terse=True),
             "started_at": began,
             "queue": await asyncio.wrap_future(ledger.census()),
+            "fleet": [
+                {**asdict(seen.presence), "started_at": seen.started_at, "running": seen.running}
+                for seen in await asyncio.wrap_future(ledger.workers())
+            ],
             **about(),
         }
+
+    @router.post("/system/renew")
+    async def start_anew(request: Request) -> dict[str, Any]:
+        """Start the workers anew: each ends politely, and its successor chooses its engines."""
+        await admin(gate, request)
+        await asyncio.to_thread(renew)
+        return {"renewed": True}

@@ -1,0 +1,242 @@
+"""Both endpoints' default requests at full size on random weights: ``python -m bench.gpu``.
+
+Nothing is downloaded: the networks have the published shapes and no knowledge, so what is told is
+speed, memory and whether a number broke, and nothing of how a picture looks. Faces are noise too,
+and everything before and after the diffusion engine is left out. ``--tiny`` is the same with small
+networks, for a machine without a GPU. Knows the engine's own loop; builds what it would load.
+"""
+
+# torch's and diffusers' own annotations are partial.
+# pyright: reportUnknownMemberType=false
+from __future__ import annotations
+
+import argparse
+import itertools
+import logging
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tests.diffusion import tiny
+from transformers import CLIPTokenizer
+
+from bench.published import on_meta, with_noise
+from limner.diffusion import faceid, plan, sticker
+from limner.diffusion.adapter import Adapter
+from limner.diffusion.clip_image import ClipVision
+from limner.diffusion.load import Base
+from limner.diffusion.machine import Machine, memory_of, name_of, this_machine
+from limner.diffusion.sniff import sniff_adapter
+from limner.diffusion.text import TextEncoder
+from limner.diffusion.weights import MODEL_TYPES
+from limner.endpoints.face_to_sticker.schema import FaceToStickerInput
+from limner.endpoints.ip_adapter_face_id.schema import IpAdapterFaceIdInput
+from limner.errors import BrokenPicture
+
+RANDOM = np.random.default_rng(0)
+KIND = MODEL_TYPES["1_5-v1"]
+PROMPT = "a person by the sea"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One drawing. ``step``: median seconds of a step but the first; ``broken``: numbers did."""
+
+    total: float
+    step: float
+    broken: bool
+
+
+class Workbench:
+    """Builds what the studios would load."""
+
+    def __init__(self, machine: Machine, small: bool, tokenizer: CLIPTokenizer) -> None:
+        self._machine = machine
+        self._small = small
+        self._tokenizer = tokenizer
+
+    def base(self, *, xl: bool) -> Base:
+        """A base without adapters."""
+        skip = {"skip_last": xl}
+        encoders = [TextEncoder(self._tokenizer, self.network("clip-l"), **skip)]
+        if xl:
+            encoders.append(TextEncoder(self._tokenizer, self.network("clip-g"), **skip))
+        unet = self.network("unet-sdxl" if xl else "unet-sd15")
+        vae = with_noise(on_meta("vae", small=self._small), self._machine.device, self._vae_dtype)
+        vae.register_to_config(scaling_factor=0.13025 if xl else 0.18215)
+        return Base(unet, vae, tuple(encoders))
+
+    def network(self, name: str) -> Any:
+        """A network where it lies until it is used."""
+        machine = self._machine
+        return with_noise(on_meta(name, small=self._small), machine.rest, machine.dtype)
+
+    def face_id(self) -> faceid.FaceId:
+        """ip-adapter-face-id's default model type."""
+        base = self.base(xl=False)
+        width = int(base.unet.config.cross_attention_dim)
+        parts = tiny.faceid_projection(width, plus=False), self._keys(base.unet, lora=True)
+        return faceid.join(KIND, self._machine, base, _adapter(*parts), None)
+
+    def sticker(self) -> sticker.Sticker:
+        """face-to-sticker's networks; the sticker LoRA, once fused, takes and costs nothing."""
+        base = self.base(xl=True)
+        clip = ClipVision(self.network("clip-vision"))
+        seen = int(clip.model.config.hidden_size)
+        width = int(base.unet.config.cross_attention_dim)
+        inside = 64 if self._small else 1280
+        identity, look = (
+            _adapter(_resampler(reads, inside, width), self._keys(base.unet, lora=False))
+            for reads in (512, seen)
+        )
+        control = self.network("controlnet-sdxl")
+        return sticker.join(self._machine, base, (identity, look), clip, control)
+
+    def _keys(self, unet: Any, *, lora: bool) -> dict[str, torch.Tensor]:
+        tensors = tiny.attention_tensors(unet, lora=lora)
+        return {name: 0.2 * tensor for name, tensor in tensors.items()}
+
+    @property
+    def _vae_dtype(self) -> torch.dtype:
+        half = self._machine.dtype == torch.float16
+        return torch.float32 if half else self._machine.dtype
+
+
+def _adapter(image_proj: dict[str, torch.Tensor], keys: dict[str, torch.Tensor]) -> Adapter:
+    shapes = [{name: tuple(t.shape) for name, t in part.items()} for part in (image_proj, keys)]
+    return Adapter(sniff_adapter(*shapes), image_proj, keys)
+
+
+def _resampler(reads: int, inside: int, out: int) -> dict[str, torch.Tensor]:
+    tensors = {"latents": torch.randn(1, 16, inside) / inside**0.5}
+    tiny.perceiver(tensors, "", (reads, inside, out))
+    return tensors
+
+
+def face_id_wish(small: bool) -> faceid.Wish:
+    """The endpoint's defaults, but for whose face it is."""
+    usual = IpAdapterFaceIdInput.model_validate({"prompt": PROMPT, "face_image_url": "x"})
+    return faceid.Wish(
+        prompt=usual.prompt,
+        negative_prompt=usual.negative_prompt,
+        face=_face(),
+        crop=_noise(224, 224),
+        guidance=usual.guidance_scale,
+        steps=3 if small else usual.num_inference_steps,
+        size=(64, 64) if small else (usual.width, usual.height),
+        seeds=tuple(range(usual.num_samples)),
+    )
+
+
+def sticker_wish(small: bool) -> sticker.StickerWish:
+    """The endpoint's defaults, but for whose face it is."""
+    usual = FaceToStickerInput.model_validate({"prompt": PROMPT, "image_url": "x"})
+    side = 64 if small else 1024
+    return sticker.StickerWish(
+        prompt=usual.prompt,
+        negative_prompt=usual.negative_prompt,
+        face=20 * _face(),
+        crop=_noise(224, 224),
+        points=_noise(side, side),
+        guidance=usual.guidance_scale,
+        steps=3 if small else usual.num_inference_steps,
+        size=(side, side),
+        seed=1,
+        instant_id_strength=usual.instant_id_strength,
+        ip_adapter_weight=usual.ip_adapter_weight,
+        ip_adapter_noise=usual.ip_adapter_noise,
+    )
+
+
+def _face() -> Any:
+    face = RANDOM.normal(size=512)
+    return (face / np.linalg.norm(face)).astype(np.float32)
+
+
+def _noise(height: int, width: int) -> Any:
+    return RANDOM.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def measured(work: Generator[float, None, Any]) -> Measured:
+    """Draw once and look at the clock after every step."""
+    began = time.perf_counter()
+    at: list[float] = []
+    broken = False
+    try:
+        while True:
+            next(work)
+            at.append(time.perf_counter())
+    except StopIteration:
+        pass
+    except BrokenPicture:
+        broken = True
+    steps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    return Measured(time.perf_counter() - began, statistics.median(steps or [0.0]), broken)
+
+
+def peak(device: torch.device) -> int:
+    """Most bytes that were taken: of the GPU by torch, or of the host by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def report(name: str, machine: Machine, parts: plan.Parts, small: bool, bench: Workbench) -> None:
+    """Build, draw twice (the first warms up), and print a row of docs/gpu.md's table."""
+    began = time.perf_counter()
+    if machine.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    opened: Any = bench.face_id() if name == "ip-adapter-face-id" else bench.sticker()
+    wish: Any = face_id_wish(small) if name == "ip-adapter-face-id" else sticker_wish(small)
+    built = time.perf_counter() - began
+    draw = faceid.draw if name == "ip-adapter-face-id" else sticker.draw
+    first, second = measured(draw(opened, wish)), measured(draw(opened, wish))
+    dtype = str(machine.dtype).removeprefix("torch.")
+    predicted = plan.plan(
+        parts, wish.size[0] * wish.size[1], memory_of(machine.device), dtype, host=machine.is_host
+    )
+    broke = "yes" if first.broken or second.broken else "none"
+    size = f"{wish.size[0]}×{wish.size[1]}, {wish.steps} steps"
+    print(
+        f"| {name} | {size} | {built:.1f} | {first.total:.2f} | {second.total:.2f} |"
+        f" {second.step * 1000:.1f} | {peak(machine.device) / 1e9:.2f} |"
+        f" {'-' if small else f'{predicted.peak / 1e9:.2f}'} | {machine.offload} | {broke} |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Both endpoints, one after the other."""
+    parser = argparse.ArgumentParser(description="Both endpoints at full size.")
+    parser.add_argument("--tiny", action="store_true", help="small networks and pictures")
+    small = parser.parse_args().tiny
+    torch.manual_seed(0)
+    for library in ("diffusers", "transformers"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+    here = this_machine()
+    print(f"{name_of(here.device)}, {here.dtype}, torch {torch.__version__}\n")
+    print(
+        "| request | size | built, s | first, s | second, s | step, ms | peak, GB | predicted, GB |"
+        " networks | broken numbers |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory(prefix="limner-bench-") as folder:
+        tiny.write_tokenizer(Path(folder) / "tokenizer", pad="!")
+        tokenizer = CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer")
+        face_id_parts = plan.face_id_parts(KIND, here.samples_at_once(xl=False))
+        for name, parts, pixels in (
+            ("ip-adapter-face-id", face_id_parts, 512 * 512),
+            ("face-to-sticker", plan.sticker_parts(), 1024 * 1024),
+        ):
+            machine = here.planned(parts, pixels, memory_of(here.device))
+            report(name, machine, parts, small, Workbench(machine, small, tokenizer))
+
+
+if __name__ == "__main__":
+    main()

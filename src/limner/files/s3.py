@@ -1,0 +1,256 @@
+"""The file store in a bucket of any S3, for machines that share no disk.
+
+``about/NAME`` says what ``content/EXPIRY/NAME/RANDOM`` holds, and makes a file appear: it is
+written last, and only where there is none (``If-None-Match: *``), so that of many who save a name
+the first wins whole. The expiry stands in the content's key because S3 lists keys in order: a sweep
+sees what is due first and looks no further.
+
+Callers never see the bucket. Its files are read through the server like those of a disk, so a URL
+stays as unguessable, as short-lived and as deletable as the name in it (decision 0036).
+Credentials and address come from the environment, as every S3 client takes them (``AWS_*``).
+Knows the contract and S3's verbs; knows no HTTP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import chain
+from typing import TYPE_CHECKING, Any, cast
+
+from limner.errors import OurFault
+from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoredFile
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+#: Content up to this size goes in one request, above in parts of it; S3's smallest part, bytes.
+PIECE = 5 * 1024 * 1024
+
+#: Bytes handed to a reader at once.
+CHUNK = 1 << 18
+
+#: Seconds after which parts that were never joined are thrown away.
+PARTS_LIFE = 86_400
+
+NEVER = "never"
+
+
+class NoStoreClient(OurFault):
+    """S3 is asked for and obstore is not installed."""
+
+
+class BadFilesUrl(OurFault):
+    """The address of the file store is not one that can be used."""
+
+
+def open_bucket(url: str) -> ObjectStore:
+    """``s3://bucket/prefix`` as obstore's. Raises BadFilesUrl, NoStoreClient."""
+    if not url.startswith("s3://") or not url[5:].partition("/")[0]:
+        raise BadFilesUrl("LIMNER_FILES_URL must be s3://bucket or s3://bucket/prefix")
+    try:
+        from obstore.store import from_url
+    except ImportError:
+        raise NoStoreClient("S3 needs obstore: pip install 'limner[scale]'") from None
+    return from_url(
+        url.rstrip("/"),
+        retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=20)},
+    )
+
+
+class S3Store:
+    """Files in one bucket, under one prefix."""
+
+    def __init__(self, bucket: ObjectStore, clock: Callable[[], float] = time.time) -> None:
+        """``bucket``: as :func:`open_bucket` opens it."""
+        self._bucket = bucket
+        self._clock = clock
+
+    def save(self, name: str, content: Iterable[bytes], said: Description) -> StoredFile:
+        """See FileStore. A name that is kept already stays as it is."""
+        _check(name)
+        expiry = NEVER if said.expires_at is None else f"{math.ceil(said.expires_at):012d}"
+        key = f"content/{expiry}/{name}/{os.urandom(8).hex()}"
+        size, sha256 = self._write(key, content)
+        stored = StoredFile(
+            name, said.content_type, size, sha256, self._clock(), said.expires_at, said.owner
+        )
+        about = json.dumps({**dataclasses.asdict(stored), "content": key}).encode()
+        while not self._create(f"about/{name}", about):
+            if (kept := self.find(name)) is not None:
+                self._bucket.delete(key)
+                return kept
+            self._remove(name)  # expired, and not yet swept
+        return stored
+
+    def find(self, name: str) -> StoredFile | None:
+        """See FileStore."""
+        found = self._find(name)
+        return found[0] if found else None
+
+    def stream(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """See FileStore."""
+        found = self._find(name)
+        if found is None:
+            return iter(())
+        stored, key = found
+        last = stored.size if stop is None else min(stop, stored.size)
+        return self._slice(key, start, last)
+
+    def delete(self, name: str) -> bool:
+        """See FileStore."""
+        return bool(NAME.fullmatch(name)) and self._remove(name)
+
+    def listing(self) -> Iterator[StoredFile]:
+        """See FileStore."""
+        for about in self._objects("about"):
+            stored = self.find(about["path"].rpartition("/")[2])
+            if stored is not None:
+                yield stored
+
+    def overdue(self, now: float) -> Iterator[Overdue]:
+        """See FileStore."""
+        for due in self._due(now):
+            yield Overdue(due["path"].split("/")[2], due["size"])
+        for part in self._given_up(now):
+            yield Overdue(part["path"].split("/")[1], part["size"])
+
+    def expire(self, now: float) -> int:
+        """See FileStore."""
+        gone = 0
+        for due in self._due(now):
+            key = due["path"]
+            name = key.split("/")[2]
+            about = self._about(name)
+            # The name may have been saved anew since.
+            if about is None or about["content"] != key:
+                self._bucket.delete(key)
+            else:
+                gone += self._remove(name)
+        for part in self._given_up(now):
+            self._bucket.delete(part["path"])
+        return gone
+
+    def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
+        """See FileStore."""
+        _check(name)
+        if not 1 <= number <= MOST_PARTS:
+            raise ValueError(f"part {number} is not between 1 and {MOST_PARTS}")
+        return self._write(f"parts/{name}/{number:05d}", content)[1]
+
+    def join_parts(self, name: str, numbers: Sequence[int], said: Description) -> StoredFile | None:
+        """See FileStore."""
+        if (already := self.find(name)) is not None or not NAME.fullmatch(name):
+            return already
+        sent = {part["path"] for part in self._objects(f"parts/{name}")}
+        parts = [f"parts/{name}/{number:05d}" for number in sorted(set(numbers))]
+        if not parts or not sent.issuperset(parts):
+            return self.find(name)  # unless another call has just joined them
+        try:
+            pieces = (piece for part in parts for piece in self._bucket.get(part).stream(CHUNK))
+            stored = self.save(name, map(bytes, pieces), said)
+        except FileNotFoundError:
+            return self.find(name)  # another call joined them first
+        self._bucket.delete(sorted(sent))
+        return stored
+
+    def _find(self, name: str) -> tuple[StoredFile, str] | None:
+        if not NAME.fullmatch(name) or (about := self._about(name)) is None:
+            return None
+        key = about.pop("content")
+        stored = StoredFile(**about)
+        if stored.expires_at is not None and stored.expires_at <= self._clock():
+            return None
+        return stored, key
+
+    def _about(self, name: str) -> dict[str, Any] | None:
+        try:
+            return json.loads(bytes(self._bucket.get(f"about/{name}").bytes()))
+        except FileNotFoundError:
+            return None
+
+    def _create(self, key: str, content: bytes) -> bool:
+        """Write an object where there is none; False when there is one."""
+        from obstore.exceptions import AlreadyExistsError
+
+        try:
+            self._bucket.put(key, content, mode="create", use_multipart=False)
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def _write(self, key: str, content: Iterable[bytes]) -> tuple[int, str]:
+        """Write an object, whole or not at all; its size and SHA-256 in hex."""
+        digest, size = hashlib.sha256(), 0
+
+        def measured() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in content:
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        chunks = measured()
+        first = bytearray()
+        for chunk in chunks:
+            first += chunk
+            if len(first) > PIECE:
+                self._bucket.put(key, chain([bytes(first)], chunks), chunk_size=PIECE)
+                break
+        else:
+            self._bucket.put(key, bytes(first), use_multipart=False)
+        return size, digest.hexdigest()
+
+    def _slice(self, key: str, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes ``start``…``stop`` in chunks; none when the file was deleted meanwhile."""
+        if start >= stop:
+            return
+        try:
+            got = self._bucket.get(key, options={"range": (start, stop)})
+        except FileNotFoundError:
+            return
+        for piece in got.stream(CHUNK):
+            yield bytes(piece)
+
+    def _given_up(self, now: float) -> Iterator[ObjectMeta]:
+        """Parts of uploads that nobody goes on with."""
+        for part in self._objects("parts"):
+            if part["last_modified"].timestamp() < now - PARTS_LIFE:
+                yield part
+
+    def _due(self, now: float) -> Iterator[ObjectMeta]:
+        """Content whose time has come."""
+        for found in self._objects("content"):
+            expiry = found["path"].split("/")[1]
+            if expiry == NEVER or int(expiry) > now:
+                return
+            yield found
+
+    def _objects(self, prefix: str) -> Iterator[ObjectMeta]:
+        """Every object under a prefix, in order of their keys."""
+        batches = cast(
+            "Iterable[Sequence[ObjectMeta]]",
+            self._bucket.list(prefix, chunk_size=1000),  # pyright: ignore[reportUnknownMemberType]
+        )
+        return chain.from_iterable(batches)
+
+    def _remove(self, name: str) -> bool:
+        """Out of sight first, then out of the bucket."""
+        about = self._about(name)
+        if about is None:
+            return False
+        self._bucket.delete(f"about/{name}")
+        self._bucket.delete(about["content"])
+        return True
+
+
+def _check(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ValueError("not a name that this store makes")

@@ -1,0 +1,191 @@
+"""A worker takes the next requests: in order, but for two rules that let one step over another.
+
+A key with a limit has no more of its requests running than that. A request with a hint is left,
+for a moment, to a worker that has what it hints at in memory and has a slot free.
+Functions of a connection. Knows the queue's order; knows no caller, process or clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from limner.requests.lifecycle import Rules
+from limner.requests.request import Request
+from limner.requests.rows import request_from
+from limner.requests.tables import keys, requests, residents, workers
+from limner.requests.tally import WAITING
+
+COLUMNS = requests.c
+
+#: Seconds a request is left to a worker that has its weights; opening them takes longer.
+HINT_PATIENCE = 0.4
+
+#: How far into a queue is looked for a request whose key is below its limit. Turns put the first
+#: of every key among the first few.
+WINDOW = 1024
+
+#: PostgreSQL's advisory lock under which the limits of keys are kept to.
+_LIMITS = 0x4C494D51
+
+_ORDER = (COLUMNS.priority, COLUMNS.turn, COLUMNS.seq)
+
+_RUNNING = COLUMNS.status == sa.literal_column("'running'")
+
+
+#: How often a race for the next request is run again before it is left to the next look.
+TRIES = 3
+
+#: Who claims, and when.
+_BY = sa.bindparam("by", type_=sa.Text)
+_NOW = sa.bindparam("now", type_=sa.Float(53))
+
+
+def claim(
+    connection: sa.Connection,
+    worker: str,
+    endpoints: Sequence[str],
+    limit: int,
+    now: float,
+    rules: Rules,
+) -> list[Request]:
+    """Give a worker the next requests, in order, for the length of a lease."""
+    said: dict[str, Any] = {"by": worker, "now": now, "until": now + rules.lease}
+    claimed: list[sa.Row[Any]] = []
+    lost_races = 0
+    limited = _any_limits(connection)
+    while len(claimed) < limit and lost_races < TRIES:
+        if limited:
+            said["full"] = _full_keys(connection)
+        most = 1 if limited else limit - len(claimed)
+        planned = _planned(connection, endpoints, said, most)
+        taken = [
+            row
+            for endpoint, number in planned.items()
+            for row in connection.execute(
+                _take(limited), {**said, "endpoint_0": endpoint, "most": number}
+            )
+        ]
+        claimed += taken
+        if not planned or (not limited and len(taken) == planned.total()):
+            break
+        if not taken:
+            if len(endpoints) == 1:
+                break  # there was no plan to fail
+            lost_races += 1
+    ordered = sorted(claimed, key=lambda row: (row.priority, row.turn, row.seq))
+    return [request_from(row) for row in ordered]
+
+
+def _planned(
+    connection: sa.Connection, endpoints: Sequence[str], said: dict[str, Any], most: int
+) -> Counter[str]:
+    """How many to take of each endpoint: class first, then whose first one came first.
+
+    One look at the head of each endpoint's queue, because an order across endpoints would be no
+    index's, and sort all that wait.
+    """
+    if len(endpoints) == 1:
+        return Counter({endpoints[0]: most})
+    queues: dict[str, list[tuple[int, int]]] = {}
+    if endpoints:
+        names = {f"endpoint_{number}": each for number, each in enumerate(endpoints)}
+        heads = _heads(len(endpoints), "full" in said)
+        for row in connection.execute(heads, {**said, **names, "most": most}):
+            queues.setdefault(row.endpoint, []).append((row.priority, row.seq))
+    planned: Counter[str] = Counter()
+    while queues and planned.total() < most:
+        first = min(queues, key=lambda each: queues[each][0])
+        planned[first] += 1
+        queues[first].pop(0)
+        if not queues[first]:
+            del queues[first]
+    return planned
+
+
+# Statements are made once, and only bound anew: making one takes SQLAlchemy longer than SQLite
+# takes to run it.
+
+
+@cache
+def _heads(number: int, limited: bool) -> sa.CompoundSelect[*tuple[Any, ...]]:
+    """The first ``most`` of each of so many endpoints."""
+    return sa.union_all(*(sa.select(_first(n, limited).subquery()) for n in range(number)))
+
+
+@cache
+def _take(limited: bool) -> ReturningUpdate[*tuple[Any, ...]]:
+    """Claim the first ``most`` of an endpoint that nobody else is claiming."""
+    # A CTE, because PostgreSQL may run IN (SELECT … LIMIT n FOR UPDATE SKIP LOCKED) again and
+    # then claim more than n rows. SQLite leaves FOR UPDATE out.
+    pick = _first(0, limited).with_for_update(skip_locked=True, of=requests).cte("pick")
+    return (
+        requests.update()
+        .where(COLUMNS.seq.in_(sa.select(pick.c.seq)), WAITING)
+        .values(
+            status="running",
+            attempt=COLUMNS.attempt + 1,
+            worker=_BY,
+            lease_until=sa.bindparam("until", type_=sa.Float(53)),
+            started_at=_NOW,
+            progress=0.0,
+            preview=None,
+        )
+        .returning(requests)
+    )
+
+
+def _first(number: int, limited: bool) -> sa.Select[*tuple[Any, ...]]:
+    """The first ``most`` that the worker may take of the endpoint of that number, in order."""
+    here = (WAITING, COLUMNS.endpoint == sa.bindparam(f"endpoint_{number}", type_=sa.Text))
+    chosen = sa.select(COLUMNS.seq, COLUMNS.priority, COLUMNS.endpoint).where(
+        *here,
+        sa.or_(COLUMNS.start_by.is_(None), COLUMNS.start_by > _NOW),
+        _is_for_worker(),
+    )
+    if limited:
+        window = sa.select(COLUMNS.seq).where(*here).order_by(*_ORDER).limit(WINDOW)
+        full = sa.bindparam("full", expanding=True, type_=sa.Text)
+        chosen = chosen.where(COLUMNS.seq.in_(window), COLUMNS.key_id.not_in(full))
+    return chosen.order_by(*_ORDER).limit(sa.bindparam("most", type_=sa.Integer))
+
+
+def _is_for_worker() -> sa.ColumnElement[bool]:
+    """Is a request not better left to another worker?"""
+    held = sa.select(sa.func.count()).where(_RUNNING, COLUMNS.worker == workers.c.name)
+    having = sa.select(sa.literal(1)).where(residents.c.hint == COLUMNS.hint)
+    elsewhere = having.where(
+        residents.c.worker == workers.c.name,
+        workers.c.until > _NOW,
+        workers.c.slots > held.correlate(workers).scalar_subquery(),
+    )
+    return sa.or_(
+        COLUMNS.hint.is_(None),
+        COLUMNS.created_at < _NOW - HINT_PATIENCE,
+        having.where(residents.c.worker == _BY).correlate(requests).exists(),
+        ~elsewhere.correlate(requests).exists(),
+    )
+
+
+def _any_limits(connection: sa.Connection) -> bool:
+    """Has any key a limit? Then claims go one after the other, so that none is overrun."""
+    query = sa.select(keys.c.id).where(keys.c.concurrency.is_not(None)).limit(1)
+    if connection.execute(query).first() is None:
+        return False
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LIMITS)))
+    return True
+
+
+def _full_keys(connection: sa.Connection) -> Sequence[str]:
+    """The keys that run as many requests as they may."""
+    running = sa.select(sa.func.count()).where(_RUNNING, COLUMNS.key_id == keys.c.id)
+    query = sa.select(keys.c.id).where(
+        keys.c.concurrency <= running.correlate(keys).scalar_subquery()
+    )
+    return connection.execute(query).scalars().all()

@@ -1,0 +1,33 @@
+"""The server's app with nothing behind it: for asking which routes there are."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from limner.endpoints import ENDPOINTS
+from limner.files.disk import DiskStore
+from limner.requests.ledger import Ledger
+from limner.server.app import ServerParts, create_app
+from limner.server.storage import StorageLimits
+
+
+def whole_app() -> FastAPI:
+    """Every route of ``limner serve``, on an empty ledger that is gone again."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Ledger(f"sqlite:///{folder}/ledger.db", lease=10, retention=60) as ledger,
+    ):
+        return create_app(
+            ServerParts(
+                ledger=ledger,
+                files=DiskStore(Path(folder) / "files"),
+                endpoints=ENDPOINTS,
+                post=lambda *_: 200,
+                storage=StorageLimits(max_bytes=1, retention=1),
+                max_body_bytes=1,
+                open_without_keys=True,
+            )
+        )
