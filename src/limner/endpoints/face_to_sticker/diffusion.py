@@ -25,7 +25,7 @@ from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redra
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
-from limner.endpoints.face_to_sticker.extras import finish_of, scaled, with_exports
+from limner.endpoints.face_to_sticker.extras import finish_of, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
@@ -134,8 +134,6 @@ class DiffusionSticker:
                 plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
         cutout = cut(plain, self._studio.cutter(plain))
         yield Step("Cut out of its background", 0.92)
-        if input.upscale:
-            finish = scaled(finish, 2)
 
         # 4 Checked and handed over
         flagged = False

@@ -7,7 +7,6 @@ that do the work; no engine.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 
 from limner.endpoints.base import Pictures, Step
 from limner.endpoints.face_to_sticker.schema import (
@@ -29,7 +28,7 @@ _SOFT = 1.25
 
 
 def finish_of(input: FaceToStickerInput, canvas: tuple[int, int]) -> Finish:
-    """What is wished for, in pixels of a ``canvas`` (width, height) that is not enlarged.
+    """What is wished for, in pixels of the answer: ``canvas`` (width, height), or twice that.
 
     Raises InputProblem at ``outline_width`` or ``margin`` if they leave too little to draw on.
     """
@@ -41,18 +40,14 @@ def finish_of(input: FaceToStickerInput, canvas: tuple[int, int]) -> Finish:
                 f" {canvas[0]}×{canvas[1]} has at most {most} for both. Make them smaller, or"
                 " image_size larger."
             )
+    times = 2 if input.upscale else 1
     return Finish(
-        outline=input.outline_width,
+        outline=input.outline_width * times,
         color=rgb_of(input.outline_color),
         shadow=input.shadow,
         trim=input.trim,
-        margin=input.margin,
+        margin=input.margin * times,
     )
-
-
-def scaled(finish: Finish, times: int) -> Finish:
-    """The finish of a picture ``times`` as large, so that it looks the same."""
-    return replace(finish, outline=finish.outline * times, margin=finish.margin * times)
 
 
 def with_exports(

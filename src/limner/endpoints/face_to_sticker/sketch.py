@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
-from limner.endpoints.face_to_sticker.extras import finish_of, scaled, with_exports
+from limner.endpoints.face_to_sticker.extras import finish_of, with_exports
 from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
@@ -29,7 +29,7 @@ from limner.sketch.subject import is_small, take
 from limner.stages.choice import choose
 from limner.stages.encode import Source, encode_png
 from limner.stages.face import Found
-from limner.stages.finish import finished
+from limner.stages.finish import Finish, finished
 from limner.stages.likeness import Embedding, likeness
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
@@ -51,9 +51,8 @@ class SketchSticker:
         self, input: FaceToStickerInput, pictures: Pictures
     ) -> Generator[Step, None, FaceToStickerOutput]:
         """A sticker of the person in ``image_url``. Raises InputProblem at the field at fault."""
-        canvas = canvas_of(input, self._limits.max_pixels)
+        canvas, tools = canvas_of(input, self._limits.max_pixels), self._instruments
         finish = finish_of(input, canvas)
-        tools = self._instruments
 
         # 1 The photo, and the face in it
         with blame("image_url"):
@@ -65,8 +64,7 @@ class SketchSticker:
 
         # 2 What the prompt asks for
         reading = read_prompt(input.prompt, input.negative_prompt)
-        seed = seed_of(input.seed)
-        recipe = cook(reading, _numbers(input, seed))
+        recipe = cook(reading, _numbers(input, seed_of(input.seed)))
         yield from _told(reading, recipe)
         for name in tools.fetch(self._networks(input, recipe, found)):
             yield Step(f"Fetching the network {name}, once", 0.15)
@@ -83,24 +81,19 @@ class SketchSticker:
 
         # 4 The sticker, with and without background
         sticker = die_cut(drawing, person.alpha, person.outline)
-        ground = np.full((1, 1, 3), recipe.background, np.uint8)
-        plain = on_background(sticker, ground, canvas, recipe.shadow)
-        cutout = cut_out(sticker, canvas)
+        plain, cutout = _on_ground(sticker, recipe, canvas), cut_out(sticker, canvas)
         yield Step("Die-cut and laid on its background", 0.7)
-        alike = self._compared(own, plain)
-        yield _alike(alike)
+        yield _alike(alike := self._compared(own, plain))
         if input.upscale:
             plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
-            finish = scaled(finish, 2)
 
         # 5 Checked and handed over
         unsafe = safety is not None and safety.unsafe(plain)
         if unsafe:
             plain, cutout = np.zeros_like(plain), np.zeros_like(plain)
             yield Step("Not safe for work: both pictures are black", level="WARN")
-        worn = cutout if unsafe else finished(cutout, finish)
-        output = _handed_over((plain, worn), recipe, unsafe, pictures)
         made = None if unsafe else (cutout, finish, _source(recipe))
+        output = _handed_over((plain, cutout), recipe, made, pictures)
         output = yield from with_exports(output, input.exports, made, pictures)
         return _scored(output, alike) if input.return_scores else output
 
@@ -140,13 +133,18 @@ class SketchSticker:
 
 
 def _handed_over(
-    both: tuple[Pixels, Pixels], recipe: Recipe, unsafe: bool, pictures: Pictures
+    both: tuple[Pixels, Pixels],
+    recipe: Recipe,
+    made: tuple[Pixels, Finish, Source] | None,
+    pictures: Pictures,
 ) -> FaceToStickerOutput:
+    """The answer with both pictures, the cut-out in its finish unless it is not safe: no ``made``."""
+    unsafe, (plain, cutout) = made is None, both
     kept = [
         pictures.publish(
             encode_png(picture, _source(recipe)), width=picture.shape[1], height=picture.shape[0]
         )
-        for picture in both
+        for picture in (plain, finished(made[0], made[1]) if made else cutout)
     ]
     return FaceToStickerOutput(
         images=kept,
@@ -158,6 +156,11 @@ def _handed_over(
             "sticker_image_background_removed": unsafe,
         },
     )
+
+
+def _on_ground(sticker: Pixels, recipe: Recipe, canvas: tuple[int, int]) -> Pixels:
+    ground = np.full((1, 1, 3), recipe.background, np.uint8)
+    return on_background(sticker, ground, canvas, recipe.shadow)
 
 
 def _source(recipe: Recipe) -> Source:
