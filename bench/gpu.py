@@ -164,7 +164,7 @@ def _noise(height: int, width: int) -> Any:
     return RANDOM.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def measured(work: Generator[float, None, Any]) -> Measured:
+def measured(work: Generator[object, None, object]) -> Measured:
     """Draw once and look at the clock after every step."""
     began = time.perf_counter()
     at: list[float] = []

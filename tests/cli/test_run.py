@@ -272,7 +272,7 @@ def test_a_batch_goes_on_where_it_was_interrupted(snap: Run, photos: Path) -> No
 
 def test_a_killed_batch_has_lost_nothing_of_what_it_told(photos: Path) -> None:
     words = [f"photo_url=@{name}.jpg" for name in "abc"]
-    environment = {**os.environ, "OUT": "out", "PYTHONPATH": f"{ROOT}:{os.environ['PYTHONPATH']}"}
+    environment = {**os.environ, "OUT": "out", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     running = subprocess.Popen(
         [sys.executable, "-m", "tests.cli.snapshot", *words],
         env=environment,

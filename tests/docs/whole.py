@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -12,6 +13,10 @@ from limner.files.disk import DiskStore
 from limner.requests.ledger import Ledger
 from limner.server.app import ServerParts, create_app
 from limner.server.storage import StorageLimits
+
+
+def _unsent(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> int:
+    raise AssertionError(url)
 
 
 def whole_app() -> FastAPI:
@@ -25,7 +30,7 @@ def whole_app() -> FastAPI:
                 ledger=ledger,
                 files=DiskStore(Path(folder) / "files"),
                 endpoints=ENDPOINTS,
-                post=lambda *_: 200,
+                post=_unsent,
                 storage=StorageLimits(max_bytes=1, retention=1),
                 max_body_bytes=1,
                 open_without_keys=True,

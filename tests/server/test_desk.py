@@ -162,6 +162,19 @@ def test_an_ended_request_is_submitted_again_as_long_as_its_photo_is_there(
     assert retried(submit(guarded, user, steps=-1), user) == (409, None)
 
 
+def test_a_request_that_was_given_somebody_elses_file_does_not_take_it_along(
+    guarded: Server, admin: dict[str, str], user: dict[str, str]
+) -> None:
+    photo = uploaded(guarded, admin)
+    for path in (f"{DESK}/requests/{{}}", "/api.fal.ai/v1/models/requests/{}/payloads"):
+        borrowed = submit(guarded, user, steps=1, picture=photo)
+        ended(guarded, user, borrowed)
+        gone = guarded.call("DELETE", path.format(borrowed), headers=user)
+        assert gone.status_code == 200
+        assert photo not in gone.text
+        assert guarded.get(photo.removeprefix(guarded.base)).status_code == 200
+
+
 def test_keys_are_made_listed_and_ended_by_admins_only(
     guarded: Server, admin: dict[str, str], user: dict[str, str]
 ) -> None:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
@@ -16,7 +15,7 @@ from rich.table import Column, Table
 from limner.cli import checkup
 from limner.cli.checkup import Finding, Patient, State
 from limner.cli.fits import CARDS, Device, Fit, device_finding, fits, this_device
-from limner.errors import whereabouts
+from limner.errors import Misconfigured, whereabouts
 from limner.settings import Settings
 
 STATES: tuple[State, ...] = ("green", "yellow", "red")
@@ -39,10 +38,9 @@ def doctor(host: str, port: int, *, online: bool, as_json: bool) -> None:
     """Look at everything and tell it; exits with 1 if anything is red."""
     try:
         patient = Patient(Settings(), host, port, online)
-    except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        name = f"LIMNER_{'_'.join(map(str, first['loc'])).upper()}"
-        wrong = Finding("settings", "red", f"{name}: {first['msg']}", f"Correct {name}.")
+    except Misconfigured as problem:
+        said = str(problem).replace("\n", "; ")
+        wrong = Finding("settings", "red", said, "Correct it; `limner config path` names the file.")
         _tell([wrong], [], as_json=as_json)
         raise typer.Exit(1) from None
     findings = [finding for check in CHECKS for finding in _looked(check, patient)]

@@ -16,7 +16,7 @@ import typer
 
 from limner.cli.house import open_files, open_ledger
 from limner.errors import Misconfigured, Refused
-from limner.files.store import FileStore
+from limner.files.store import FileStore, delete_own
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation
 from limner.requests.outbox import Delivery
@@ -116,13 +116,14 @@ def _retry(ledger: Ledger, files: FileStore, request_id: str) -> str:
 
 
 def _remove(ledger: Ledger, files: FileStore, request_id: str) -> str:
+    request = ledger.get(request_id).result()
+    if request is None:
+        raise _no_such_request()
     names = ledger.delete(request_id).result()
     if names is None:
-        if ledger.get(request_id).result() is None:
-            raise _no_such_request()
         raise Refused(409, "The request has not ended; limner requests cancel ends it")
-    gone = sum(files.delete(name) for name in names)
-    return f"{request_id} is deleted, with {gone} file(s)"
+    gone = delete_own(files, names, request.submission.key_id)
+    return f"{request_id} is deleted, with {len(gone)} file(s)"
 
 
 def _no_such_request() -> Refused:

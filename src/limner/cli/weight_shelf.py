@@ -74,7 +74,8 @@ class WeightShelf:
         """See Shelf."""
         from limner.diffusion import pull as hub
 
-        wanted = hub.wanted_of(WEIGHTS[name])
+        here = self._holdings()
+        wanted = hub.wanted_of(WEIGHTS[name], here)
         total, done = hub.room_for(wanted), 0
 
         def advance(size: int) -> None:
@@ -85,6 +86,7 @@ class WeightShelf:
         told(0, total)
         for each in wanted:
             hub.fetch(each, advance)
+        hub.pin(WEIGHTS[name], here, wanted)
 
     def verify(self, name: str, told: Told) -> str | None:
         """See Shelf."""

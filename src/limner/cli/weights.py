@@ -92,11 +92,7 @@ def _fetch(weights: Sequence[Weight], here: Holdings) -> None:
     for each in wanted:
         hub.fetch(each)
     for weight in weights:
-        came = lacking[weight.name]
-        commit = came[0].revision if came else here.revision(weight.name, weight.revision)
-        folder = here.repository(weight.repo, commit, weight.files)
-        if not weight.is_pinned and folder and (pin := hub.pin_of(folder, weight.files)):
-            here.pin(weight.name, pin)
+        hub.pin(weight, here, lacking[weight.name])
 
 
 def show() -> None:

@@ -157,6 +157,14 @@ def wanted_of(weight: Weight, here: Holdings) -> list[Wanted]:
     return missing(weight.repo, revision, weight.files)
 
 
+def pin(weight: Weight, here: Holdings, came: Sequence[Wanted]) -> None:
+    """Pin a weight that the table knows by a branch only to what ``came`` of it."""
+    commit = came[0].revision if came else here.revision(weight.name, weight.revision)
+    folder = here.repository(weight.repo, commit, weight.files)
+    if not weight.is_pinned and folder and (found := pin_of(folder, weight.files)):
+        here.pin(weight.name, found)
+
+
 def pin_of(folder: Path, files: Iterable[File]) -> Pin | None:
     """What lies in a folder of the hub's cache, to be exactly this ever after.
 

@@ -145,6 +145,19 @@ class FileStore(Protocol):
         ...
 
 
+def delete_own(store: FileStore, names: Iterable[str], owner: str) -> list[str]:
+    """Remove those of the files that are kept for ``owner``; the names of those that went.
+
+    Whoever knows a file's URL may give it to a request, but not take it from the one who keeps it.
+    """
+    gone: list[str] = []
+    for name in names:
+        file = store.find(name)
+        if file is not None and file.owner == owner and store.delete(name):
+            gone.append(name)
+    return gone
+
+
 def read(store: FileStore, name: str) -> bytes | None:
     """All bytes of a file; None when there is none."""
     return b"".join(store.stream(name)) if store.find(name) is not None else None

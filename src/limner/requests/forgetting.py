@@ -42,7 +42,7 @@ def overdue(connection: sa.Connection, now: float) -> dict[str, tuple[str, ...]]
 def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None:
     """Forget an ended request now; None when there is none or it has not ended.
 
-    Names of its pictures, and of the uploaded files that only it was given.
+    Names of its pictures, and of the files that no other request of the same key was given.
     """
     row = connection.execute(
         sa.select(requests).where(requests.c.id == request_id, requests.c.status == "done")
@@ -52,15 +52,16 @@ def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None
     _forget(connection, [request_id])
     connection.execute(webhooks.delete().where(webhooks.c.request_id == request_id))
     given = request_from(row).submission.files_given
-    alone = [name for name in given if not _is_named(connection, name)]
+    alone = [name for name in given if not _is_named(connection, name, row.key_id)]
     return tuple(dict.fromkeys([*json.loads(row.files), *alone]))
 
 
-def _is_named(connection: sa.Connection, name: str) -> bool:
-    """Does a request that is still kept have this file, given or made?"""
+def _is_named(connection: sa.Connection, name: str, key_id: str) -> bool:
+    """Does a request of this key that is still kept have this file, given or made?"""
     has = requests.c.input.contains(name, autoescape=True)
     made = requests.c.files.contains(name, autoescape=True)
-    return connection.execute(sa.select(sa.exists().where(has | made))).scalar_one()
+    its = requests.c.key_id == key_id
+    return connection.execute(sa.select(sa.exists().where(its, has | made))).scalar_one()
 
 
 def _forget(connection: sa.Connection, ids: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, Field
@@ -19,7 +18,7 @@ from pydantic import BaseModel, Field
 from limner.endpoints.accept import accept
 from limner.endpoints.base import Endpoint
 from limner.errors import Refused
-from limner.files.store import FileStore
+from limner.files.store import FileStore, delete_own
 from limner.requests.history import Ending, SortBy, Sought
 from limner.requests.ledger import Ledger
 from limner.requests.request import Request
@@ -113,12 +112,12 @@ class Platform:
         names = await asyncio.wrap_future(self._ledger.delete(request_id))
         if names is None:
             raise Refused(400, "The request has not ended; cancel it first")
-        for name in names:
-            await anyio.to_thread.run_sync(self._files.delete, name)
+        key_id = request.submission.key_id
+        gone = await asyncio.to_thread(delete_own, self._files, names, key_id)
         base = request.submission.files_base
         return {
             "cdn_delete_results": [
-                {"link": f"{base}/files/{name}", "exception": None} for name in names
+                {"link": f"{base}/files/{name}", "exception": None} for name in gone
             ]
         }
 

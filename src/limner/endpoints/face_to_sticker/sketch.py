@@ -138,7 +138,7 @@ def _handed_over(
     made: tuple[Pixels, Finish, Source] | None,
     pictures: Pictures,
 ) -> FaceToStickerOutput:
-    """The answer with both pictures, the cut-out in its finish unless it is not safe: no ``made``."""
+    """The answer with both pictures; without ``made`` they are unsafe, and without a finish."""
     unsafe, (plain, cutout) = made is None, both
     kept = [
         pictures.publish(

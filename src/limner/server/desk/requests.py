@@ -18,7 +18,7 @@ from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 
 from limner.errors import Refused
-from limner.files.store import FileStore
+from limner.files.store import FileStore, delete_own
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation
 from limner.requests.outbox import Delivery
@@ -104,13 +104,12 @@ def add_requests(router: APIRouter, gate: Gate, ledger: Ledger, files: FileStore
     @router.delete("/requests/{request_id}")
     async def delete(call: HttpRequest, request_id: str) -> dict[str, Any]:
         """Forget it with its input, log, answer and files. Raises Refused 409 while it runs."""
-        await mine(call, request_id)
+        request = await mine(call, request_id)
         names = await asyncio.wrap_future(ledger.delete(request_id))
         if names is None:
             raise Refused(409, "The request has not ended; cancel it first")
-        for name in names:
-            await asyncio.to_thread(files.delete, name)
-        return {"deleted": request_id, "files": len(names)}
+        gone = await asyncio.to_thread(delete_own, files, names, request.submission.key_id)
+        return {"deleted": request_id, "files": len(gone)}
 
     @router.post("/requests/{request_id}/redeliver")
     async def redeliver(call: HttpRequest, request_id: str) -> dict[str, Any]:
