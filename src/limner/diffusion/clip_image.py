@@ -37,7 +37,7 @@ class ClipVision:
     """A CLIPVisionModelWithProjection of which only the last layer but one is read."""
 
     model: Any
-    _known: Remembered[Tensor] = field(default_factory=_memory)
+    _known: Remembered[Tensor] = field(init=False, default_factory=_memory)
 
     def see(self, rgb: npt.NDArray[np.uint8]) -> Tensor:
         """Red, green, blue [224, 224, 3] → hidden states [1, n, width]."""

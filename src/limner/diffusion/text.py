@@ -50,7 +50,7 @@ class TextEncoder:
     tokenizer: Any
     model: Any
     skip_last: bool = False
-    _known: Remembered[Read] = field(default_factory=_memory)
+    _known: Remembered[Read] = field(init=False, default_factory=_memory)
 
     def chunks(self, prompt: str) -> list[list[int]]:
         """Token ids without begin and end, at least one chunk, split between words if it can be."""
