@@ -28,6 +28,8 @@ class DrawingPictures:
     def __init__(self, door: Door) -> None:
         """``door`` reads the photos that the request names, and addresses as a server does."""
         self._door = door
+        #: Whoever runs the command.
+        self.caller = ""
         self.kept: dict[str, bytes] = {}
 
     def read(self, url: str) -> bytes:
