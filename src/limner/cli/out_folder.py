@@ -92,6 +92,8 @@ class OutFolder:
         roles = dict[str, str]()
         for place, image in _images(answer):
             role = "-".join(str(part) for part in place).replace("_", "-")
+            if image.get("file_name") != image["url"]:
+                role = Path(image["file_name"] or role).stem  # what its maker calls it
             # `sticker_image` says more than `images-0`, which is the same picture.
             if image["url"] in kept and (
                 image["url"] not in roles or not any(isinstance(part, int) for part in place)
