@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2DCrossAttn
 
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import is_out_of_memory, out_of_memory_told
@@ -89,7 +89,7 @@ def test_a_request_that_does_not_fit_is_told_and_the_same_worker_draws_the_next(
             Holdings(home, commercial=False).accept(name)
     coming = list(FAULTS)
     held: list[weakref.ref[torch.Tensor]] = []
-    draws = UNet2DConditionModel.forward
+    draws = UNetMidBlock2DCrossAttn.forward
 
     def forward(self: Any, *given: Any, **named: Any) -> Any:
         if not coming:
@@ -98,7 +98,7 @@ def test_a_request_that_does_not_fit_is_told_and_the_same_worker_draws_the_next(
         held.append(weakref.ref(large))
         raise coming.pop(0)
 
-    monkeypatch.setattr(UNet2DConditionModel, "forward", forward)
+    monkeypatch.setattr(UNetMidBlock2DCrossAttn, "forward", forward)
     with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", lease=30) as ledger:
 
         def outcome() -> Outcome:
