@@ -31,6 +31,7 @@ from bench.published import on_meta, with_noise
 from limner.diffusion import faceid, plan, sticker
 from limner.diffusion.adapter import Adapter
 from limner.diffusion.clip_image import ClipVision
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine, memory_of, name_of, this_machine
 from limner.diffusion.sniff import sniff_adapter
@@ -83,7 +84,7 @@ class Workbench:
         base = self.base(xl=False)
         width = int(base.unet.config.cross_attention_dim)
         parts = tiny.faceid_projection(width, plus=False), self._keys(base.unet, lora=True)
-        return faceid.join(KIND, self._machine, base, _adapter(*parts), None)
+        return faceid.join(KIND, self._machine, base, _adapter(*parts), None, Denoiser())
 
     def sticker(self) -> sticker.Sticker:
         """face-to-sticker's networks; the sticker LoRA, once fused, takes and costs nothing."""
@@ -97,7 +98,8 @@ class Workbench:
             for reads in (512, seen)
         )
         control = self.network("controlnet-sdxl")
-        return sticker.join(self._machine, base, (identity, look), clip, control)
+        controls = control, None
+        return sticker.join(self._machine, base, (identity, look), clip, controls, Denoiser())
 
     def _keys(self, unet: Any, *, lora: bool) -> dict[str, torch.Tensor]:
         tensors = tiny.attention_tensors(unet, lora=lora)

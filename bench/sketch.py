@@ -51,6 +51,7 @@ class Album:
 
     photos: Mapping[str, bytes]
     kept: list[bytes] = field(default_factory=list[bytes])
+    caller: str = ""
 
     def read(self, url: str) -> bytes:
         return self.photos[url]

@@ -325,10 +325,12 @@ def test_a_sticker_is_the_servers_to_the_bit(
     photo = ROOT / "tests" / "faces" / "01_astronaut_frontal.png"
     ran = limner(
         "face-to-sticker", f"image_url=@{photo}", "prompt=a person", "seed=7",
-        "image_size=320x320", "-o", "out", "--engine", "sketch",
+        "image_size=320x320", 'exports:=["slack"]', "-o", "out", "--engine", "sketch",
     )  # fmt: skip
     assert ran.exit_code == 0
-    plain, cutout = (Path(line).read_bytes() for line in ran.stdout.splitlines())
+    *both, export = (Path(line) for line in ran.stdout.splitlines())
+    plain, cutout = (path.read_bytes() for path in both)
+    assert export.name == "01_astronaut_frontal-sticker-slack.png"
     engine = open_engine(Workshop(networks, may_fetch=False))
     assert [plain, cutout] == drawn_by(engine).files
 

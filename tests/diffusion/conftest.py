@@ -11,6 +11,7 @@ import torch
 
 from limner.diffusion import sticker as stickers
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
@@ -89,7 +90,7 @@ def open_sticker(
     control = load_controlnet(files / tiny.INSTANTID_REPO / "ControlNetModel", MACHINE)
     clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
     second = None if depth is None else load_controlnet(depth, MACHINE)
-    return stickers.join(MACHINE, base, adapters, clip, control, second)
+    return stickers.join(MACHINE, base, adapters, clip, (control, second), Denoiser())
 
 
 def open_type(weights: Path, name: str) -> FaceId:
@@ -100,4 +101,4 @@ def open_type(weights: Path, name: str) -> FaceId:
     base = load_base(weights / tiny.BASES[family], MACHINE, xl=kind.xl, vae=vae)
     clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE) if kind.plus else None
     adapter = read_adapter(weights / tiny.FACEID_REPO / WEIGHTS[kind.adapter].files[0].path)
-    return join(kind, MACHINE, base, adapter, clip)
+    return join(kind, MACHINE, base, adapter, clip, Denoiser())

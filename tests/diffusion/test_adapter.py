@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from limner.diffusion.adapter import Context, ImageTokens, attention_names, fit, read_adapter
+from limner.diffusion.adapter import Context, attention_names, fit, read, read_adapter
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, Resampler, build_projection
 from limner.errors import NetworkUnfit
 from tests.diffusion import oracle, tiny
@@ -81,7 +81,7 @@ def test_every_attention_layer_equals_the_published_arithmetic(weights: Path, na
     published = single(adapter.ip_adapter)
     text, tokens = numbers(2, 5, tiny.WIDTHS[family]), numbers(2, 4, tiny.WIDTHS[family], seed=8)
     strengths = torch.tensor([0.6, 0.6])
-    context = Context(text, (ImageTokens(tokens, strengths),))
+    context = Context(read(model, text, (tokens,)), (strengths,))
     assert len(before) == {"sd15": 32, "sdxl": 140}[family]
     for number, (layer, base) in enumerate(before.items()):
         x = numbers(2, 9, base["to_q.weight"].shape[1], seed=number)
@@ -97,9 +97,10 @@ def test_a_silent_adapter_is_the_same_as_strength_zero(weights: Path) -> None:
     fit(model, [read_adapter(weights / tiny.FACEID_REPO / "ip-adapter-faceid_sd15.bin")])
     layer = model.get_submodule(attention_names(model)[1])
     x, text, tokens = numbers(1, 9, 32), numbers(1, 5, tiny.TEXT), numbers(1, 4, tiny.TEXT)
-    zero = ImageTokens(tokens, torch.tensor([0.0]))
+    layers = read(model, text, (tokens,))
     silent, muted = (
-        layer(x, encoder_hidden_states=Context(text, (image,))) for image in (None, zero)
+        layer(x, encoder_hidden_states=Context(layers, (strength,)))
+        for strength in (None, torch.tensor([0.0]))
     )
     assert torch.equal(silent, muted)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from limner.diffusion.decode import decode
 from limner.diffusion.faceid import FaceId, Wish, denoise, draw
 from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
 from tests.diffusion import tiny
@@ -225,3 +227,23 @@ def test_pictures_have_the_size_that_was_asked_for(opened: Open, size: tuple[int
     pictures = finished(steps)
     assert [picture.shape for picture in pictures] == [(size[1], size[0], 3)] * 2
     assert not np.array_equal(*pictures)
+
+
+def test_while_one_request_is_decoded_the_others_steps_go_on(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faceid, other_is_done = opened("1_5-v1"), threading.Event()
+
+    def waits(*given: Any, **more: Any) -> Any:
+        assert other_is_done.wait(120), "the other's steps waited for this"
+        return decode(*given, **more)
+
+    monkeypatch.setattr("limner.diffusion.faceid.decode", waits)
+    drawn: list[Any] = []
+    first = dataclasses.replace(WISH, steps=1)
+    drawing = threading.Thread(target=lambda: drawn.append(finished(draw(faceid, first))))
+    drawing.start()
+    latents(faceid, seeds=(9,))
+    other_is_done.set()
+    drawing.join()
+    assert drawn[0][0].shape == (96, 64, 3)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from limner.diffusion.denoiser.coefficients import coefficients
 from limner.diffusion.glimpse import GLIMPSES, glimpse, is_due
-from limner.diffusion.sampling import _believed  # pyright: ignore[reportPrivateUsage]
 from limner.diffusion.schedules import ddim, dpm_2m_sde_karras
 from tests.diffusion.test_endpoint import drawn_by, engine, home
 
@@ -39,15 +39,14 @@ def test_the_belief_is_what_diffusers_takes_the_picture_to_be(make: Any, place: 
     timestep = scheduler.timesteps[place]
     chance = torch.Generator().manual_seed(place)
     latent, prediction = (torch.randn(1, 4, 8, 8, generator=chance) for _ in range(2))
-    believed = _believed(scheduler, prediction, timestep, latent)
+    a, b = coefficients(make, 20).sums[place].picture
+    believed = a * latent + b * prediction
     if make is ddim:
         expected = scheduler.step(prediction, timestep, latent).pred_original_sample
     else:
         scheduler._init_step_index(timestep)
         expected = scheduler.convert_model_output(prediction, sample=latent)
-    # Karras' noise levels lie between the timesteps that the UNet is told.
-    tolerance = 1e-4 if make is ddim else 0.02
-    assert torch.allclose(believed, expected, rtol=tolerance, atol=tolerance)
+    assert torch.allclose(believed, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_brighter_latent_is_a_brighter_glimpse_in_both_spaces() -> None:

@@ -248,10 +248,10 @@ def test_only_one_tile_is_at_work_at_a_time(
 
     def spy(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def spied(given: torch.Tensor, *rest: Any, **more: Any) -> Any:
-            scale = 1 if name == "encode" else 8
+            scale = 1 if name in ("encode", "hint") else 8
             seen.append(tuple(scale * side for side in given.shape[-2:]))
-            if name == "control":
-                hints.append(more["controlnet_cond"][0])
+            if name == "hint":
+                hints.append(given[0])
             return call(given, *rest, **more)
 
         return spied
@@ -259,8 +259,9 @@ def test_only_one_tile_is_at_work_at_a_time(
     hints: list[torch.Tensor] = []
     base = sticker.base
     for name, owner, method in (
-        ("unet", base.unet, "forward"),
-        ("control", sticker.control, "forward"),
+        ("unet", base.unet.conv_in, "forward"),
+        ("control", sticker.control.net.conv_in, "forward"),
+        ("hint", sticker.control.net.controlnet_cond_embedding, "forward"),
         ("encode", base.vae, "encode"),
         ("decode", base.vae, "decode"),
     ):

@@ -1,4 +1,4 @@
-"""The loop, the words and the pixels: what they keep, and what they do when numbers break."""
+"""The words, the way and the pixels: what they keep, and what they do when numbers break."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import decode
+from limner.diffusion.denoiser.denoiser import Work
 from limner.diffusion.load import load_base
-from limner.diffusion.machine import Machine
-from limner.diffusion.sampling import Condition, Task, constant, noise, sample
+from limner.diffusion.sampling import Condition, Task, constant, noise
 from limner.diffusion.schedules import ddim, steps_until
 from limner.diffusion.text import TextEncoder, say
 from limner.errors import BrokenPicture
 from tests.diffusion import tiny
-from tests.diffusion.conftest import MACHINE, Open
+from tests.diffusion.conftest import MACHINE, Open, open_type
 
 # diffusers' DPM++ turns tensors into arrays in a way that numpy 2 will drop.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -107,7 +107,7 @@ def test_a_strength_of_zero_at_a_step_silences_the_adapter_there(opened: Open) -
 
     def last(strength: Any, face: torch.Tensor) -> torch.Tensor:
         task = Task(Condition(words, (face,)), None, 1.0, (strength,), (64, 64), 3)
-        steps = sample(faceid.base.unet, ddim, task, [1], 1)
+        steps = faceid.denoiser.draw(Work(faceid.network, ddim, task), [1])
         while True:
             try:
                 next(steps)
@@ -144,28 +144,23 @@ def test_no_picture_is_an_error_and_not_a_black_file(bias: float) -> None:
         decode(vae, torch.zeros(1, 4, 8, 8))
 
 
-def test_a_gpu_computes_sd15_samples_in_company_and_a_cpu_alone() -> None:
-    assert MACHINE.samples_at_once(xl=False) == 1
-    gpu = Machine(torch.device("cuda"), torch.bfloat16)
-    assert (gpu.samples_at_once(xl=False), gpu.samples_at_once(xl=True)) == (4, 1)
-
-
-def test_a_fixed_batch_makes_a_sample_the_same_to_the_bit_wherever_it_sits(opened: Open) -> None:
-    """What the CPU needs no batch for, a GPU gets by the calls' one shape."""
-    faceid = opened("1_5-v1")
-    words = say(faceid.base.encoders, ["a person", ""])
-    face = torch.ones(1, 4, tiny.TEXT)
-    conditions = [Condition(each, (face,)) for each in words]
-    task = Task(conditions[0], conditions[1], 5.0, (constant(1.0),), (64, 64), 2)
-
-    def drawn(seeds: list[int]) -> list[torch.Tensor]:
-        steps = sample(faceid.base.unet, ddim, task, seeds, 4)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                return end.value
-
-    six = drawn([1, 2, 3, 4, 5, 6])
-    assert torch.equal(drawn([6])[0], six[5])
-    assert torch.equal(drawn([3, 1])[1], six[0])
+def test_words_and_faces_that_come_again_are_not_read_again(weights: Path, opened: Open) -> None:
+    """And say the same to the bit as to networks that never saw them."""
+    faceid, fresh = opened("1_5-v1-plus"), open_type(weights, "1_5-v1-plus")
+    crop = np.random.default_rng(8).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    assert faceid.clip is not None
+    assert fresh.clip is not None
+    runs: list[str] = []
+    encoder = faceid.base.encoders[0]
+    hooks = [
+        model.register_forward_pre_hook(lambda *_, name=name: runs.append(name))
+        for name, model in (("text", encoder.model), ("clip", faceid.clip.model))
+    ]
+    said = [say([encoder], ["never said before", "nor this"]) for _ in range(2)]
+    seen = [faceid.clip.see(crop) for _ in range(2)]
+    for hook in hooks:
+        hook.remove()
+    assert runs == ["text", "text", "clip"]
+    anew = say(list(fresh.base.encoders), ["never said before", "nor this"])
+    assert all(torch.equal(a.states, b.states) for a, b in zip(said[1], anew, strict=True))
+    assert torch.equal(seen[1], fresh.clip.see(crop))

@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
 from limner.diffusion.load import load_base, load_clip_vision
 from limner.diffusion.noisy_image import noisy
@@ -263,7 +264,7 @@ def test_the_adapters_are_not_taken_for_one_another(weights: Path, files: Path) 
     look = read_adapter(files / tiny.PLUS_FACE)
     clip = load_clip_vision(weights / tiny.CLIP_FOLDER, MACHINE)
     with pytest.raises(NetworkUnfit, match="InstantID's adapter is expected"):
-        join(MACHINE, base, (look, look), clip, None)
+        join(MACHINE, base, (look, look), clip, (None, None), Denoiser())
 
 
 def test_points_lie_on_the_canvas_wherever_the_face_was() -> None:

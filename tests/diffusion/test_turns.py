@@ -18,6 +18,7 @@ import torch
 from diffusers.hooks.group_offloading import ModuleGroup
 
 from limner.diffusion.decode import decode
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, draw
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import Machine
@@ -117,7 +118,7 @@ def accelerator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def studio(home: Holdings, gib: float) -> Studio:
-    return Studio(home, MACHINE, 1, lambda _: Memory(gib * GIB, gib * GIB))
+    return Studio(home, MACHINE, 1, Denoiser(), lambda _: Memory(gib * GIB, gib * GIB))
 
 
 def opened(home: Holdings, gib: float, size: tuple[int, int] = SIZE) -> FaceId:
@@ -176,7 +177,9 @@ def test_older_networks_are_closed_before_newer_ones_have_to_take_turns(
 ) -> None:
     """30 GiB in all, of which each of two model types takes some 19."""
     taken: list[Any] = []
-    here = Studio(home, MACHINE, 1, lambda _: Memory(30 * GIB, (30 - 19 * len(taken)) * GIB))
+    here = Studio(
+        home, MACHINE, 1, Denoiser(), lambda _: Memory(30 * GIB, (30 - 19 * len(taken)) * GIB)
+    )
     base = here.check(KIND, WEIGHTS[KIND.base].repo)
     first = here.open(KIND, base, SIZE)
     taken.append(first)

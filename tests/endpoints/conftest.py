@@ -27,6 +27,7 @@ class Album:
     """Pictures that are read from the test photos and kept in memory."""
 
     kept: list[bytes] = field(default_factory=list[bytes])
+    caller: str = ""
 
     def read(self, url: str) -> bytes:
         return (FACES / url).read_bytes()

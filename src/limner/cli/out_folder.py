@@ -28,6 +28,8 @@ class DrawingPictures:
     def __init__(self, door: Door) -> None:
         """``door`` reads the photos that the request names, and addresses as a server does."""
         self._door = door
+        #: Whoever runs the command.
+        self.caller = ""
         self.kept: dict[str, bytes] = {}
 
     def read(self, url: str) -> bytes:
@@ -90,6 +92,8 @@ class OutFolder:
         roles = dict[str, str]()
         for place, image in _images(answer):
             role = "-".join(str(part) for part in place).replace("_", "-")
+            if image.get("file_name") != image["url"]:
+                role = Path(image["file_name"] or role).stem  # what its maker calls it
             # `sticker_image` says more than `images-0`, which is the same picture.
             if image["url"] in kept and (
                 image["url"] not in roles or not any(isinstance(part, int) for part in place)

@@ -3,8 +3,9 @@
 A FaceID file holds a projection, a LoRA for every attention layer and, for every cross-attention
 layer, keys and values for image tokens. The LoRA is added into the UNet's own weights and the
 keys and values become its attention processors; a UNet that has an adapter keeps it for life.
-What changes from request to request (text, tokens, strength) is handed to the UNet with each
-call, in a Context, and kept nowhere: no request can meet another's face.
+What a request says (text, tokens) is read once, as keys and values; they and the strengths are
+handed to the UNet with each call, in a Context, and kept nowhere: no request can meet another's
+face.
 
 Knows tensors and diffusers' UNet; knows no request and no repository.
 """
@@ -29,22 +30,26 @@ from limner.diffusion.sniff import AdapterKind, sniff_adapter
 from limner.errors import NetworkUnfit
 
 
-class ImageTokens(NamedTuple):
-    """What one adapter says in one call: tokens [b, n, width] and a strength for each row [b]."""
+class Layer(NamedTuple):
+    """What one cross-attention layer attends to: keys and values [b, heads, n, hidden / heads].
 
-    tokens: Tensor
-    strength: Tensor
+    ``images``: keys and values of each adapter's tokens.
+    """
+
+    key: Tensor
+    value: Tensor
+    images: tuple[tuple[Tensor, Tensor], ...]
 
 
 class Context(NamedTuple):
-    """All that a UNet's cross-attention reads in one call; handed in as its text.
+    """All that a network's cross-attention is told in one call; handed in as its text.
 
-    ``text`` [b, n, width]; ``images``: one entry for each adapter in the UNet, None for one that
-    is silent in this call, which then costs nothing.
+    ``strengths``: for each adapter in the UNet a number for each row [b], or None for one that is
+    silent in this call, which then costs nothing.
     """
 
-    text: Tensor
-    images: tuple[ImageTokens | None, ...]
+    layers: Sequence[Layer]
+    strengths: tuple[Tensor | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +103,29 @@ class ImageAttention(nn.Module):
     """Cross-attention to the text and, with keys and values of their own, to image tokens.
 
     attention(text) + Σ strength · attention(image tokens), with the same queries: IP-Adapter's
-    decoupled cross-attention. A processor of diffusers' Attention; it remembers nothing.
+    decoupled cross-attention. What it attends to is the same at every step, so it is :meth:`read`
+    once. A processor of diffusers' Attention; it remembers nothing.
     """
 
-    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-        """One [hidden, width] tensor of keys and one of values for each adapter."""
+    def __init__(self, number: int, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """The layer's place in a context; [hidden, width] for keys and for values an adapter."""
         super().__init__()
+        self.number = number
         self.keys = nn.ParameterList(nn.Parameter(key, requires_grad=False) for key in keys)
         self.values = nn.ParameterList(nn.Parameter(value, requires_grad=False) for value in values)
+
+    def read(self, attn: Any, text: Tensor, tokens: Sequence[Tensor]) -> Layer:
+        """Keys and values of a text [b, n, width] and of each adapter's tokens [b, m, width]."""
+        heads: int = attn.heads
+        images = tuple(
+            (
+                _heads(_product(each, to_key), heads),
+                _heads(_product(each, to_value), heads),
+            )
+            for to_key, to_value, each in zip(self.keys, self.values, tokens, strict=True)
+        )
+        key, value = (_product(text, each.weight, each.bias) for each in (attn.to_k, attn.to_v))
+        return Layer(_heads(key, heads), _heads(value, heads), images)
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Any = None, **_: Any
@@ -113,20 +133,22 @@ class ImageAttention(nn.Module):
         """[b, n, hidden] → [b, n, hidden]; the names are diffusers'. The context is required."""
         if not isinstance(encoder_hidden_states, Context):
             raise TypeError("A UNet with an adapter is called with a Context, not with text alone.")
-        heads: int = attn.heads
-        query = _heads(attn.to_q(hidden_states), heads)
-        key = _heads(attn.to_k(encoder_hidden_states.text), heads)
-        value = _heads(attn.to_v(encoder_hidden_states.text), heads)
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        images = zip(self.keys, self.values, encoder_hidden_states.images, strict=True)
-        for to_key, to_value, image in images:
-            if image is None:
+        layer = encoder_hidden_states.layers[self.number]
+        query = _heads(attn.to_q(hidden_states), attn.heads)
+        mixed = functional.scaled_dot_product_attention(query, layer.key, layer.value)
+        images = zip(layer.images, encoder_hidden_states.strengths, strict=True)
+        for (key, value), strength in images:
+            if strength is None:
                 continue
-            key = _heads(functional.linear(image.tokens, to_key), heads)
-            value = _heads(functional.linear(image.tokens, to_value), heads)
             seen = functional.scaled_dot_product_attention(query, key, value)
-            mixed = mixed + image.strength.to(seen.dtype).view(-1, 1, 1, 1) * seen
+            mixed = mixed + (strength.view(-1, 1, 1, 1) * seen).to(seen)
         return attn.to_out[0](mixed.transpose(1, 2).flatten(2))
+
+
+def read(net: nn.Module, text: Tensor, tokens: Sequence[Tensor] = ()) -> tuple[Layer, ...]:
+    """What every cross-attention of a fitted network attends to, computed once."""
+    layers = (cast("Any", net.get_submodule(name)) for name in attention_names(net)[1::2])
+    return tuple(layer.processor.read(layer, text, tokens) for layer in layers)
 
 
 def attention_names(unet: nn.Module) -> list[str]:
@@ -145,6 +167,7 @@ def attention_names(unet: nn.Module) -> list[str]:
 def fit(unet: nn.Module, adapters: Sequence[Adapter]) -> None:
     """Put adapters into a UNet: fuse their LoRAs, give its cross-attention their keys and values.
 
+    A ControlNet takes none, and learns to read a context by it.
     Once in a UNet's life: a second adapter needs a fresh UNet, so that nothing of the first can
     stay behind. Raises NetworkUnfit, naming both sides, if one was made for another UNet.
     """
@@ -165,7 +188,7 @@ def fit(unet: nn.Module, adapters: Sequence[Adapter]) -> None:
                 [a.ip_adapter[f"{number}.to_{part}_ip.weight"].to(like) for a in adapters]
                 for part in ("k", "v")
             )
-            layers[number].processor = ImageAttention(keys, values)
+            layers[number].processor = ImageAttention(number // 2, keys, values)
 
 
 def _check(adapter: Adapter, names: Sequence[str], unet: nn.Module) -> None:
@@ -213,6 +236,12 @@ def _fuse_lora(layer: Any, weights: Mapping[str, Tensor], number: int) -> None:
         down = weights[f"{number}.to_{part}_lora.down.weight"].to(linear.weight.device).float()
         up = weights[f"{number}.to_{part}_lora.up.weight"].to(linear.weight.device).float()
         linear.weight.copy_(linear.weight.float() + up @ down)
+
+
+def _product(given: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A linear map, wherever its weights lie: offloaded ones are brought for this once."""
+    here = None if bias is None else bias.to(given.device)
+    return functional.linear(given, weight.to(given.device), here)
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:

@@ -18,10 +18,12 @@ from torch import Tensor
 from limner.diffusion.adapter import Adapter, fit
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import Pixels, decode
+from limner.diffusion.denoiser.denoiser import Denoiser, Work
+from limner.diffusion.denoiser.network import Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
-from limner.diffusion.sampling import Condition, Progress, Task, constant, sample
+from limner.diffusion.sampling import Condition, Progress, Task, constant
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
 from limner.diffusion.turns import Turns
@@ -41,6 +43,9 @@ class FaceId:
     base: Base
     projection: FaceTokens
     clip: ClipVision | None
+    #: The base's UNet with the adapter in it, and who runs it.
+    network: Network
+    denoiser: Denoiser
     turns: Turns
 
 
@@ -59,10 +64,17 @@ class Wish:
     steps: int
     size: tuple[int, int]
     seeds: tuple[int, ...]
+    #: Whose share of the device it uses.
+    caller: str = ""
 
 
 def join(
-    kind: ModelType, machine: Machine, base: Base, adapter: Adapter, clip: ClipVision | None
+    kind: ModelType,
+    machine: Machine,
+    base: Base,
+    adapter: Adapter,
+    clip: ClipVision | None,
+    denoiser: Denoiser,
 ) -> FaceId:
     """Put the adapter into the base's UNet, for good, and its projection beside it.
 
@@ -75,9 +87,10 @@ def join(
     projection = build_projection(adapter.kind, adapter.image_proj)
     assert isinstance(projection, FaceTokens)
     projection = projection.to(machine.device, machine.dtype)
+    network = Network(base.unet)
     readers = [*(encoder.model for encoder in base.encoders), *([clip.model] if clip else [])]
     turns = Turns(machine, readers, [base.unet])
-    return FaceId(kind, machine, base, projection, clip, turns)
+    return FaceId(kind, machine, base, projection, clip, network, denoiser, turns)
 
 
 def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
@@ -101,9 +114,9 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
 
     # 2 From noise to latents
     task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
-    at_once = faceid.machine.samples_at_once(xl=faceid.kind.xl)
+    work = Work(faceid.network, ddim, task, wish.caller)
     with faceid.turns.painting():
-        return (yield from sample(faceid.base.unet, ddim, task, wish.seeds, at_once))
+        return (yield from faceid.denoiser.draw(work, wish.seeds))
 
 
 @torch.inference_mode()

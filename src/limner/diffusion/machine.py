@@ -18,8 +18,8 @@ import torch
 from limner.diffusion.plan import Memory, Offload, Parts, choose_dtype, plan
 from limner.errors import OutOfMemory
 
-#: Samples computed in one call, for (SD 1.5, SDXL). On a CPU each alone: company saves nothing.
-#: On an accelerator an SD 1.5 call of one sample leaves most of it idle; an SDXL call does not.
+#: Guided samples that one call has places for, for (SD 1.5, SDXL) at their usual size: what
+#: memory is planned for. What a call really has is ``denoiser.buckets``'.
 _AT_ONCE = {"cpu": (1, 1), "cuda": (4, 1)}
 
 #: How allocators without an exception of their own say that memory is out.
@@ -37,7 +37,7 @@ class Machine:
     whole: int | None = None
 
     def samples_at_once(self, *, xl: bool) -> int:
-        """How many samples go into one call, always: what makes a sample's bits its own."""
+        """How many guided samples one call has places for."""
         return _AT_ONCE.get(self.device.type, (1, 1))[xl]
 
     @property

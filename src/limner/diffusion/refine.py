@@ -20,8 +20,7 @@ from torch import Tensor
 
 from limner.diffusion.decode import Pixels, decode, encode
 from limner.diffusion.load import Base
-from limner.diffusion.sampling import VAE_SCALE, Draft, Task, noise, resume
-from limner.diffusion.schedules import euler
+from limner.diffusion.sampling import VAE_SCALE, Draft, Progress, Task, noise
 
 #: How much of the way from noise is drawn anew: the picture stays, its detail is redrawn.
 STRENGTH = 0.2
@@ -117,10 +116,10 @@ class Retouch:
 
     #: A tile's task, of ``schedule(steps)`` steps of which only the last ``steps`` are taken.
     task: Callable[[Tile], Task]
+    #: Draws over a tile: yields after each step, returns its latents.
+    paint: Callable[[Task, Draft], Generator[Progress, None, Tensor]]
     steps: int
     seed: int
-    #: Machine.samples_at_once
-    at_once: int
     tiling: Tiling = Tiling()
 
 
@@ -142,10 +141,10 @@ def refine(base: Base, rgb: Pixels, retouch: Retouch) -> Generator[float, None, 
     for number, tile in enumerate(tiles):
         seen = rgb[tile.place]
         draft = Draft(encode(base.vae, seen), tile.of_latents(sheet), first)
-        steps = resume(base.unet, euler, retouch.task(tile), draft, retouch.at_once)
+        steps = retouch.paint(retouch.task(tile), draft)
         while True:
             try:
-                done = (next(steps) - first + 1) / retouch.steps
+                done = next(steps).done
             except StopIteration as end:
                 latent = end.value
                 break

@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
+    EulerAncestralDiscreteScheduler,
+)
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 from torch import Tensor
 
@@ -38,9 +41,19 @@ def dpm_2m_sde_karras() -> Any:
     )
 
 
+def dpm_2m() -> Any:
+    """DPM++ 2M (Lu et al. 2022, arXiv 2211.01095)."""
+    return DPMSolverMultistepScheduler(algorithm_type="dpmsolver++", solver_order=2, **_TRAINED)
+
+
 def euler() -> Any:
     """Euler's steps over evenly spread timesteps: they take no randomness on their way."""
     return EulerDiscreteScheduler(timestep_spacing="linspace", **_TRAINED)
+
+
+def euler_ancestral() -> Any:
+    """Euler's steps, a little too far each, and fresh noise to make up for it."""
+    return EulerAncestralDiscreteScheduler(timestep_spacing="linspace", **_TRAINED)
 
 
 def steps_until(end: float, steps: int) -> int:

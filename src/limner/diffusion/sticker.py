@@ -28,13 +28,23 @@ from torch import Tensor
 from limner.diffusion.adapter import Adapter, fit
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import Pixels, decode
+from limner.diffusion.denoiser.denoiser import Denoiser, Work
+from limner.diffusion.denoiser.network import Controller, Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
 from limner.diffusion.refine import Retouch, Tile, Tiling, refine, schedule
-from limner.diffusion.sampling import Condition, Control, Progress, Task, constant, leading, sample
-from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
+from limner.diffusion.sampling import (
+    Condition,
+    Control,
+    Draft,
+    Progress,
+    Task,
+    constant,
+    leading,
+)
+from limner.diffusion.schedules import dpm_2m_sde_karras, euler, steps_until
 from limner.diffusion.text import say
 from limner.diffusion.turns import Turns
 from limner.errors import NetworkUnfit
@@ -66,10 +76,13 @@ class Sticker:
     look: Resampler
     clip: ClipVision
     #: InstantID's ControlNet.
-    control: Any
+    control: Controller
+    #: The base's UNet with both adapters in it, and who runs it.
+    network: Network
+    denoiser: Denoiser
     turns: Turns
     #: A ControlNet of depth, where there is one.
-    depth: Any = None
+    depth: Controller | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +107,8 @@ class StickerWish:
     ip_adapter_noise: float
     #: How near things are, [height, width, 3]; None leaves depth to the networks.
     depth: Pixels | None = None
+    #: Whose share of the device it uses.
+    caller: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +155,13 @@ def join(
     base: Base,
     adapters: tuple[Adapter, Adapter],
     clip: ClipVision,
-    control: Any,
-    depth: Any = None,
+    controls: tuple[Any, Any],
+    denoiser: Denoiser,
 ) -> Sticker:
     """Put InstantID's and the plus-face adapter into the base's UNet, for good.
 
-    Raises NetworkUnfit if either is another kind of adapter or not for this UNet.
+    ``controls``: InstantID's ControlNet, and one of depth or None. Raises NetworkUnfit if an
+    adapter is of another kind or not for this UNet.
     """
     identity, look = adapters
     for adapter, reads, name in ((identity, 512, "InstantID"), (look, None, "IP-Adapter-plus")):
@@ -153,15 +169,27 @@ def join(
         if not fits or (reads is not None) != (adapter.kind.reads == 512):
             raise NetworkUnfit(f"{name}'s adapter is expected, this is {adapter.kind}.")
     fit(base.unet, adapters)
+    for each in controls:
+        if each is not None:
+            fit(each, ())
     projections: list[Resampler] = []
     for adapter in adapters:
         projection = build_projection(adapter.kind, adapter.image_proj)
         assert isinstance(projection, Resampler)
         projections.append(projection.to(machine.device, machine.dtype))
+    identity_tokens, look_tokens = projections
+    painters = [each for each in (base.unet, *controls) if each is not None]
+    network, (control, depth) = Network(base.unet), map(_controller, controls)
+    assert control is not None
     readers = [*(encoder.model for encoder in base.encoders), clip.model]
-    painters = [control, base.unet, *([depth] if depth is not None else [])]
     turns = Turns(machine, readers, painters)
-    return Sticker(machine, base, projections[0], projections[1], clip, control, turns, depth)
+    return Sticker(
+        machine, base, identity_tokens, look_tokens, clip, control, network, denoiser, turns, depth
+    )
+
+
+def _controller(net: Any) -> Controller | None:
+    return None if net is None else Controller(net)
 
 
 def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixels]:
@@ -193,10 +221,9 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Te
     )
 
     # 3 From noise to latents
-    at_once = sticker.machine.samples_at_once(xl=True)
+    work = Work(sticker.network, dpm_2m_sde_karras, task, wish.caller)
     with sticker.turns.painting():
-        drawn = yield from sample(sticker.base.unet, dpm_2m_sde_karras, task, [wish.seed], at_once)
-    return drawn[0]
+        return (yield from sticker.denoiser.draw(work, [wish.seed]))[0]
 
 
 def redraw(
@@ -216,8 +243,10 @@ def redraw(
         whole = schedule(enlarged.steps)
         return Task(positive, negative, wish.guidance, strengths, tile.size, whole, control)
 
-    at_once = sticker.machine.samples_at_once(xl=True)
-    retouch = Retouch(task, enlarged.steps, wish.seed, at_once, tiling or Tiling())
+    def paint(task: Task, draft: Draft) -> Generator[Progress, None, Tensor]:
+        return sticker.denoiser.resume(Work(sticker.network, euler, task, wish.caller), draft)
+
+    retouch = Retouch(task, paint, enlarged.steps, wish.seed, tiling or Tiling())
     with sticker.turns.painting():
         return (yield from refine(sticker.base, enlarged.rgb, retouch))
 

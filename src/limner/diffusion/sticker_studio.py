@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.depth import DepthEye
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet, load_depth
@@ -32,13 +33,19 @@ class StickerStudio:
     """Opens what stickers need. Safe to call from several threads; they open one by one."""
 
     def __init__(
-        self, holdings: Holdings, machine: Machine, threads: int, measure: Measure = memory_of
+        self,
+        holdings: Holdings,
+        machine: Machine,
+        threads: int,
+        denoiser: Denoiser,
+        measure: Measure = memory_of,
     ) -> None:
-        """``threads``: what one call of a network outside torch may use; ``measure``: how much
-        memory there is."""
+        """``threads``: what one call of a network outside torch may use; ``denoiser``: the
+        machine's; ``measure``: how much memory there is."""
         self._measure = measure
         self._memory: Memory | None = None
         self._holdings = holdings
+        self._denoiser = denoiser
         self._machine = machine
         self._threads = threads
         self._sticker: Sticker | None = None
@@ -121,7 +128,7 @@ class StickerStudio:
         depth = None
         if self._holdings.lacking_all(DEPTH) is None:
             depth = load_controlnet(self._path(DEPTH[1]).parent, machine)
-        return join(machine, base, adapters, clip, control, depth)
+        return join(machine, base, adapters, clip, (control, depth), self._denoiser)
 
     def _path(self, name: str) -> Path:
         """A weight's first file."""

@@ -18,6 +18,7 @@ import torch
 
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.base_models import base_kind, parse_base
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import Base, load_base, load_clip_vision, load_single_file
@@ -48,11 +49,18 @@ class Studio:
     """Opens what a request needs. Safe to call from several threads; they open one by one."""
 
     def __init__(
-        self, holdings: Holdings, machine: Machine, threads: int, measure: Measure = memory_of
+        self,
+        holdings: Holdings,
+        machine: Machine,
+        threads: int,
+        denoiser: Denoiser,
+        measure: Measure = memory_of,
     ) -> None:
-        """``threads``: what one call of a recogniser may use; ``measure``: how much memory is."""
+        """``threads``: what one call of a network outside torch may use; ``denoiser``: the
+        machine's; ``measure``: how much memory there is."""
         self._measure = measure
         self._holdings = holdings
+        self._denoiser = denoiser
         self._threads = threads
         self._recognisers: dict[str, ArcFace] = {}
         self._machine = machine
@@ -164,7 +172,8 @@ class Studio:
         if kind.plus:
             folder = self._path("clip-vit-h").parent
             clip = load_clip_vision(folder, machine)
-        return join(kind, machine, self._base(kind, where, machine), adapter, clip)
+        base = self._base(kind, where, machine)
+        return join(kind, machine, base, adapter, clip, self._denoiser)
 
     def _base(self, kind: ModelType, where: Path, machine: Machine) -> Base:
         default = self._holdings.folder(kind.base)

@@ -9,10 +9,11 @@ This module knows no particular endpoint and imports no engine.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -37,6 +38,11 @@ class Step:
 
 class Pictures(Protocol):
     """How an engine reads the pictures it is given and hands over those it made."""
+
+    @property
+    def caller(self) -> str:
+        """Public part of the key it is drawn for; empty where none was needed."""
+        ...
 
     def read(self, url: str) -> bytes:
         """The bytes behind a data URI, an http(s) URL, or a file of this server.
@@ -70,6 +76,24 @@ class Engine(Protocol):
         ...
 
 
+Shared = TypeVar("Shared")
+
+
+class Commons:
+    """What all engines of one worker share, each made when it is first asked for, once."""
+
+    def __init__(self) -> None:
+        self._made: dict[type[object], object] = {}
+        self._lock = threading.Lock()
+
+    def of(self, kind: type[Shared]) -> Shared:
+        """The worker's one of this kind."""
+        with self._lock:
+            if kind not in self._made:
+                self._made[kind] = kind()
+            return cast("Shared", self._made[kind])
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What a worker gives an engine when it opens it."""
@@ -88,6 +112,8 @@ class Workshop:
     commercial: bool = False
     #: How much of a caller's pictures and archives is taken.
     limits: Limits = field(default_factory=Limits)
+    #: What it shares with the worker's other engines.
+    commons: Commons = field(default_factory=Commons)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,11 @@ class RequestPictures:
         self._life = min(submission.file_lifetime or retention, retention)
         self.published: list[str] = []
 
+    @property
+    def caller(self) -> str:
+        """Public part of the key that submitted the request."""
+        return self._submission.key_id
+
     def read(self, url: str) -> bytes:
         """The bytes behind ``url``. Raises FileDownloadError, FileTooLarge."""
         return self._door.read(url)

@@ -5,7 +5,7 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 
 from __future__ import annotations
 
-import threading
+import dataclasses
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
@@ -87,7 +88,7 @@ class Work:
 
 
 class DiffusionSticker:
-    """The engine. Safe to call from several threads at once; it draws one request at a time."""
+    """The engine. Safe to call from several threads at once; their requests are drawn together."""
 
     def __init__(
         self, studio: StickerStudio, safety: Safety, instruments: Instruments, limits: Limits
@@ -96,7 +97,6 @@ class DiffusionSticker:
         self._safety = safety
         self._instruments = instruments
         self._limits = limits
-        self._brush = threading.Lock()
 
     def draw(
         self, input: FaceToStickerInput, pictures: Pictures
@@ -119,6 +119,7 @@ class DiffusionSticker:
         # 2 What is wished for
         seed = seed_of(input.seed)
         wish = self._wish(input, found, size, seed)
+        wish = dataclasses.replace(wish, caller=pictures.caller)
         if wish.depth is not None:
             yield Step("Depth of the photo seen", 0.1)
         asked = pixels(input.image_size)
@@ -128,10 +129,9 @@ class DiffusionSticker:
 
         # 3 The sticker, enlarged if that is wished, and without its background
         checked = self._instruments.safety if input.enable_safety_checker else None
-        with self._brush:
-            plain = yield from self._drawn(wish, checked, 0.45 if input.upscale else 0.8)
-            if input.upscale:
-                plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
+        plain = yield from self._drawn(wish, checked, 0.45 if input.upscale else 0.8)
+        if input.upscale:
+            plain = yield from self._enlarged(wish, found, plain, input.upscale_steps)
         cutout = cut(plain, self._studio.cutter(plain))
         yield Step("Cut out of its background", 0.92)
 
@@ -251,7 +251,7 @@ def open_engine(workshop: Workshop) -> DiffusionSticker:
     holdings = Holdings(weights, commercial=workshop.commercial)
     machine = this_machine()
     return DiffusionSticker(
-        StickerStudio(holdings, machine, workshop.threads),
+        StickerStudio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
         Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,

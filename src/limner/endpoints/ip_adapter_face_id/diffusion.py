@@ -5,7 +5,7 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 
 from __future__ import annotations
 
-import threading
+import dataclasses
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import Wish, draw
 from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
@@ -58,7 +59,7 @@ class Eyes:
 
 
 class DiffusionFaceId:
-    """The engine. Safe to call from several threads at once; it draws one request at a time."""
+    """The engine. Safe to call from several threads at once; their requests are drawn together."""
 
     def __init__(
         self, studio: Studio, safety: Safety, instruments: Instruments, limits: Limits
@@ -67,7 +68,6 @@ class DiffusionFaceId:
         self._safety = safety
         self._instruments = instruments
         self._limits = limits
-        self._brush = threading.Lock()
 
     def draw(
         self, input: IpAdapterFaceIdInput, pictures: Pictures
@@ -85,13 +85,14 @@ class DiffusionFaceId:
         # 3 What is wished for
         seed = seed_of(input.seed)
         wish = _wish(input, sightings[identity.closest], identity, seed)
+        wish = dataclasses.replace(wish, caller=pictures.caller)
         if wish.size != (input.width, input.height):
             width, height = wish.size
             said = f"{input.width}×{input.height} is drawn as {width}×{height}: sides are eights"
             yield Step(said, 0.16, "WARN")
 
-        # 4 All samples in one batch
-        with self._brush, self._studio.in_use(kind, base):
+        # 4 All samples in the running batch
+        with self._studio.in_use(kind, base):
             drawn = yield from self._drawn(kind, base, wish)
 
         # 5 The most like one answers, checked and handed over
@@ -218,7 +219,7 @@ def open_engine(workshop: Workshop) -> DiffusionFaceId:
     weights = workshop.weights or workshop.networks.parent / "weights"
     holdings, machine = Holdings(weights, commercial=workshop.commercial), this_machine()
     return DiffusionFaceId(
-        Studio(holdings, machine, workshop.threads),
+        Studio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
         Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,

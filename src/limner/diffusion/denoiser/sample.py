@@ -1,0 +1,115 @@
+"""One picture on its way from noise, and a step that several of them take together.
+
+A step does with every sample what its own sampler's table says, whatever the others' say: each
+number is multiplied and added for itself, in fp64, and kept in fp32. Noise is drawn on the CPU in
+the order in which diffusers draws it, so a seed means the same on every machine.
+
+Knows tables, rows and tasks; knows no network, no thread and no request.
+"""
+
+# torch's own annotations are partial.
+# pyright: reportUnknownMemberType=false
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limner.diffusion.denoiser.bucket import Asked
+from limner.diffusion.denoiser.coefficients import Coefficients, Sum
+from limner.diffusion.denoiser.reading import Row
+from limner.diffusion.sampling import Task
+
+
+@dataclass(eq=False, slots=True)
+class Sample:
+    """What is the sample's own; the rest is its task's.
+
+    ``latent`` and ``picture`` (what the sampler took it for at the step before) are fp32
+    [1, 4, h, w] on the network's device. ``taken`` steps of the table are behind it.
+    """
+
+    task: Task
+    table: Coefficients
+    rows: tuple[Row, ...]
+    latent: Tensor
+    generator: torch.Generator
+    picture: Tensor
+    taken: int = 0
+    _fresh: Tensor | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether no step is left."""
+        return self.taken == len(self.table)
+
+    @property
+    def step(self) -> int:
+        """The number of the next step, counted from noise."""
+        return self.table.first + self.taken
+
+    def asked(self) -> list[Asked]:
+        """Its rows at the next step: one, or the negative's and the positive's."""
+        latent = self.latent * self._sum.scale
+        timestep = self.table.timesteps[self.taken]
+        strengths = tuple(strength(self.step) for strength in self.task.strengths)
+        lending = tuple(control.at(self.step) for control in self.task.controls)
+        return [Asked(row, latent, timestep, strengths, lending) for row in self.rows]
+
+    @property
+    def _sum(self) -> Sum:
+        return self.table.sums[self.taken]
+
+    def numbers(self) -> list[float]:
+        """The table's row for the next step: four for the latent, two for the picture."""
+        return [*self._sum.latent, *self._sum.picture]
+
+    def noise(self) -> Tensor:
+        """The next step's noise, the generator's next numbers; zeros if the sampler takes none.
+
+        It stays the same until the step is taken, however often that is tried.
+        """
+        if self._fresh is None:
+            self._fresh = torch.zeros_like(self.latent)
+            if self.table.draws:
+                self._fresh.copy_(torch.randn(self.latent.shape, generator=self.generator))
+        return self._fresh
+
+    def become(self, latent: Tensor, picture: Tensor) -> None:
+        """Take the step."""
+        self.latent, self.picture = latent, picture
+        self._fresh = None
+        self.taken += 1
+
+
+@torch.inference_mode()
+def advance(samples: Sequence[Sample], predictions: Sequence[Sequence[Tensor]]) -> list[Sample]:
+    """Take a step with every sample; return those whose numbers are not finite any more.
+
+    ``predictions``: of each sample's rows.
+    """
+    guided = torch.cat(
+        [_guided(sample, rows) for sample, rows in zip(samples, predictions, strict=True)]
+    )
+    latent = torch.cat([sample.latent for sample in samples]).double()
+    before = torch.cat([sample.picture for sample in samples]).double()
+    noise = torch.cat([sample.noise() for sample in samples]).double()
+    told = torch.tensor([sample.numbers() for sample in samples], dtype=torch.float64)
+    a, b, c, d, e, f = told.to(latent.device).view(-1, 6, 1, 1, 1).unbind(1)
+    predicted = guided.double()
+    following = (a * latent + b * predicted + c * before + d * noise).float()
+    picture = (e * latent + f * predicted).float()
+    sound = [bool(fine) for fine in torch.isfinite(following).flatten(1).all(1).cpu()]
+    for at, sample in enumerate(samples):
+        sample.become(following[at : at + 1], picture[at : at + 1])
+    return [sample for sample, fine in zip(samples, sound, strict=True) if not fine]
+
+
+def _guided(sample: Sample, rows: Sequence[Tensor]) -> Tensor:
+    """Classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598), in fp32."""
+    if len(rows) == 1:
+        return rows[0].float()
+    negative, positive = (row.float() for row in rows)
+    return negative + sample.task.guidance * (positive - negative)

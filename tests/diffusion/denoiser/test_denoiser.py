@@ -1,0 +1,186 @@
+"""What callers see of the running batch: progress, an end within a step, nobody else's faults."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from limner.diffusion.denoiser.denoiser import Denoiser, Job
+from limner.diffusion.denoiser.network import Network
+from limner.errors import BrokenPicture, NetworkUnfit
+from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
+from tests.diffusion.denoiser.stage import alone, at_every_call, denoiser, equal, latents, together
+from tests.diffusion.denoiser.stock import distance, stock_latents
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+PLACES = 4
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_a_batch_of_every_sampler_draws_what_diffusers_draws_one_by_one(family: str) -> None:
+    requests = [
+        Request(family, sampler=name, steps=3 + at, seeds=(at,), words=at, control=0.2 * at,
+                guidance=1.5 * at + 1, arrives=at, control_window=2 + at)
+        for at, name in enumerate(SAMPLERS)
+    ]  # fmt: skip
+    for request, own in zip(requests, together(requests, PLACES), strict=True):
+        assert distance(own, stock_latents(request)) < 1e-5
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_picture_is_drawn_over_from_the_middle_of_the_way(sampler: str) -> None:
+    """diffusers' img2img of strength 0.4: the last 2 steps of 5, windows counted from noise."""
+    request = Request(sampler=sampler, steps=5, first=3, control=0.5, control_window=4, window=4)
+    steps = denoiser(PLACES).resume(request.work(), request.draft())
+    told: list[float] = []
+    while True:
+        try:
+            told.append(next(steps).done)
+        except StopIteration as end:
+            assert distance([end.value], stock_latents(request)) < 1e-5
+            break
+    assert told == [0.5, 1.0]
+
+
+def test_a_longer_text_is_read_to_its_end_and_steps_in_calls_of_its_own() -> None:
+    short, long = Request(steps=3), Request(steps=3, chunks=2, words=5, seeds=(2,), arrives=1)
+    for request, own in zip([short, long], together([short, long], PLACES), strict=True):
+        assert distance(own, stock_latents(request)) < 1e-5
+
+
+def test_every_step_is_told_once_all_samples_have_taken_it() -> None:
+    """Three guided samples do not fit into one call of four places."""
+    request = Request(steps=4, seeds=(1, 2, 3))
+    told = denoiser(PLACES).draw(request.work(), request.seeds)
+    assert [progress.done for progress in told] == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_requests_share_calls() -> None:
+    calls = 0
+
+    def count() -> None:
+        nonlocal calls
+        calls += 1
+
+    both = [Request(steps=4), Request(steps=4, seeds=(2,), words=1, sampler="euler", arrives=1)]
+    with at_every_call(count, ["sd15"]):
+        together(both, PLACES)
+    # The second joins while the first's first step is computed.
+    assert calls == 5
+
+
+def test_who_stops_listening_is_gone_at_the_next_step_and_leaves_the_others_alone() -> None:
+    ours = denoiser(2)
+    stays, goes = Request(steps=8, caller="a"), Request(steps=50, seeds=(2,), caller="b")
+    job = ours.begin(goes.work(), goes.seeds)
+    following = job.follow()
+    next(following)
+    other = ours.begin(stays.work(), stays.seeds)
+    following.close()
+    before = job.samples[0].taken
+    assert equal(latents(other.follow()), alone(stays, 2))
+    assert job.samples[0].taken <= before + 1
+
+
+def test_a_row_that_breaks_leaves_alone() -> None:
+    """Its first adapter's tokens are beyond all numbers; its neighbours' are not."""
+    ours = denoiser(PLACES)
+    sound = Request(steps=4, control=0.5)
+    work = Request(steps=4, seeds=(2,)).work()
+    positive = work.task.positive
+    burst = dataclasses.replace(
+        positive, tokens=(positive.tokens[0] * torch.inf, *positive.tokens[1:])
+    )
+    broken = dataclasses.replace(work, task=dataclasses.replace(work.task, positive=burst))
+    jobs = list[Job]()
+
+    def join() -> None:
+        if not jobs:
+            jobs.append(ours.begin(broken, (2,)))
+
+    with at_every_call(join, ["sd15"]):
+        assert equal(latents(ours.draw(sound.work(), sound.seeds)), alone(sound, PLACES))
+    with pytest.raises(BrokenPicture):
+        latents(jobs[0].follow())
+    assert jobs[0].samples[0].taken == 1, "it left at the step at which it broke"
+
+
+@contextmanager
+def failing(network: Network, fails: Callable[[Tensor], bool]) -> Iterator[None]:
+    """The UNet raises in calls whose latents are of a kind."""
+
+    def hook(_: Any, given: tuple[Tensor]) -> None:
+        if fails(given[0]):
+            raise RuntimeError("as an accelerator raises")
+
+    handle = network.net.conv_in.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_a_call_that_fails_ends_only_the_request_it_fails_for() -> None:
+    ours = denoiser(PLACES)
+    sound, odd = Request(steps=6, sampler="euler_ancestral"), Request(steps=6, seeds=(2,), words=1)
+    expected = alone(sound, PLACES)
+    bad = latents(denoiser(PLACES).draw(odd.work(), (2,)))
+    assert len(bad) == 1
+    marked: list[Job] = []
+
+    def has_the_odd_one(given: Tensor) -> bool:
+        if not marked:
+            marked.append(ours.begin(odd.work(), odd.seeds))
+        mine = marked[0].samples[0].latent
+        return any(torch.equal(row, mine[0]) for row in given)
+
+    with failing(networks("sd15").network, has_the_odd_one):
+        assert equal(latents(ours.draw(sound.work(), sound.seeds)), expected)
+        with pytest.raises(RuntimeError, match="as an accelerator raises"):
+            latents(marked[0].follow())
+    assert equal(latents(ours.draw(odd.work(), odd.seeds)), bad), "it goes on after a fault"
+
+
+def test_nobody_waits_for_a_thread_that_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limner.diffusion.denoiser.turns.Turns.choose", lambda *_: 1 / 0)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ours = denoiser(PLACES)
+    with pytest.raises(ZeroDivisionError):
+        latents(ours.draw(Request().work(), (1,)))
+    monkeypatch.undo()
+    assert equal(latents(ours.draw(Request().work(), (1,))), alone(Request(), PLACES))
+
+
+def test_requests_from_many_threads_are_all_drawn() -> None:
+    ours = Denoiser()
+    requests = [Request(steps=2, seeds=(at,), words=at % 3, caller=str(at % 2)) for at in range(12)]
+    drawn: dict[Request, list[Tensor]] = {}
+
+    def ask(request: Request) -> None:
+        drawn[request] = latents(ours.draw(request.work(), request.seeds))
+
+    threads = [threading.Thread(target=ask, args=(request,)) for request in requests]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(equal(drawn[request], alone(request, 1)) for request in requests)
+
+
+def test_a_network_with_parts_unknown_here_is_refused() -> None:
+    odd = networks("sd15").unet
+    before = odd.config.center_input_sample
+    odd.register_to_config(center_input_sample=True)
+    try:
+        with pytest.raises(NetworkUnfit, match="center_input_sample"):
+            Network(odd)
+    finally:
+        odd.register_to_config(center_input_sample=before)
