@@ -169,7 +169,8 @@ class ArchiveTooManyFiles(InputProblem):
 class FaceNotFound(InputProblem):
     """No face could be found in the picture, or not the one that was asked for.
 
-    The message says what was tried, or which faces there are.
+    The message says what was tried, or which faces there are; ctx ``looked`` where a face was
+    looked for, or ctx ``faces`` and ``face_count`` which were found.
     """
 
     type = "face_detection_error"

@@ -171,6 +171,7 @@ def test_no_face(sent: Callable[..., dict[str, Any]]) -> None:
     entry = sent(data_uri((FACES / "21_noface_rocket.jpg").read_bytes(), "image/jpeg"))
     assert entry["type"] == "face_detection_error"
     assert entry["msg"].startswith("Could not detect face in the image: tried 640 px")
+    assert entry["ctx"] == {"looked": [[0, 0, 640, 427], [106, 0, 427, 427]]}
 
 
 def test_not_an_image(sent: Callable[..., dict[str, Any]]) -> None:

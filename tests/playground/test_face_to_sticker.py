@@ -7,11 +7,14 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.playground.conftest import Visit
+from tests.playground.test_access import violations
 
 FACES = Path(__file__).parents[1] / "faces"
 PHOTO = "#field-image_url"
@@ -139,6 +142,53 @@ def test_a_photo_without_a_face_is_told_at_its_field(visit: Visit, networks: Pat
     expect(page.locator(PHOTO)).to_be_focused()
     expect(page.locator(PHOTO)).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_role("status")).to_contain_text("No face found.")
+
+
+@pytest.mark.parametrize(
+    ("look", "title", "size"),
+    [
+        ({"color_scheme": "light"}, "Looked for a face here", (640, 427)),
+        ({"color_scheme": "dark", "locale": "de"}, "Hier wurde ein Gesicht gesucht", (600, 900)),
+    ],
+    ids=["light and wide", "German, dark and tall"],
+)
+def test_where_no_face_was_found_is_outlined_on_the_photo_and_said(
+    visit: Visit,
+    networks: Path,
+    node_modules: Path,
+    tmp_path: Path,
+    look: dict[str, Any],
+    title: str,
+    size: tuple[int, int],
+) -> None:
+    width, height, side = *size, min(size)
+    rocket = tmp_path / "rocket.png"
+    Image.open(FACES / "21_noface_rocket.jpg").resize(size).save(rocket)
+    page = visit(**look)
+    page.locator(PHOTO).set_input_files(rocket)
+    page.locator(".runbar button").click()
+    said = page.get_by_role("region", name=title).get_by_role("listitem")
+    expect(said).to_contain_text([f"{width} × {height}", f"{side} × {side}"])
+    areas = page.locator(".easel .area")
+    expect(areas).to_have_count(2)
+    photo = page.locator(".easel img").bounding_box()
+    assert photo
+    scale = photo["width"] / width
+    middle = ((width - side) // 2, (height - side) // 2, side, side)
+    for area, (x, y, w, h) in zip(areas.all(), ((0, 0, width, height), middle), strict=True):
+        place = area.bounding_box()
+        assert place
+        assert [place["x"] - photo["x"], place["y"] - photo["y"]] == pytest.approx(
+            [x * scale, y * scale], abs=1
+        )
+        assert [place["width"], place["height"]] == pytest.approx([w * scale, h * scale], abs=1)
+    assert page.locator(".easel img").get_attribute("alt") not in ("Your photo", "Dein Foto")
+    assert violations(page, node_modules) == []
+    page.locator(PHOTO).set_input_files(
+        FACES / "30_lowres_96px.jpg"
+    )  # of another, nothing is known
+    expect(said).to_have_count(0)
+    expect(areas).to_have_count(0)
 
 
 def test_what_is_no_picture_is_told_before_and_after_sending(visit: Visit) -> None:

@@ -91,6 +91,23 @@ def test_no_face_says_what_was_tried(detector: FaceDetector) -> None:
         assert part in said
 
 
+@pytest.mark.parametrize(
+    ("shape", "looked"),
+    [
+        # Height and width; the whole, and the square of the shorter side in the middle of it.
+        ((427, 640), [[0, 0, 640, 427], [106, 0, 427, 427]]),
+        ((200, 101), [[0, 0, 101, 200], [0, 49, 101, 101]]),
+        ((300, 300), [[0, 0, 300, 300]]),
+    ],
+)
+def test_no_face_says_where_it_was_looked_for(
+    detector: FaceDetector, shape: tuple[int, int], looked: list[list[int]]
+) -> None:
+    with pytest.raises(FaceNotFound) as caught:
+        detector.find(np.full((*shape, 3), 90, np.uint8))
+    assert caught.value.ctx == {"looked": looked}
+
+
 def test_a_sure_face_is_found_at_the_first_try(detector: FaceDetector) -> None:
     assert detector.find(photo("03_obama_frontal_dark_skin.jpg"), 512).tried == ("512 px",)
 

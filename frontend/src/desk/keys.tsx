@@ -75,11 +75,11 @@ export function KeysPage() {
                 <th scope="row"><code>{one.id.slice(0, 12)}…</code></th>
                 <td>{t(`keys.scope.${one.scope}`)}</td>
                 <td>{moment(one.created_at)}</td>
-                <td>
+                <td class="acts">
                   {one.revoked_at !== null ? (
-                    t("keys.ended", { when: moment(one.revoked_at) })
+                    <small>{t("keys.ended", { when: moment(one.revoked_at) })}</small>
                   ) : key.value.startsWith(`${one.id}:`) ? (
-                    t("keys.yours")
+                    <small>{t("keys.yours")}</small>
                   ) : (
                     <Sure label={t("keys.end")} sure={t("keys.end.sure")} act={() => void end(one.id)} />
                   )}

@@ -63,8 +63,8 @@ export function WebhooksPage() {
               <tr key={one.id}>
                 <td><span class={`state ${marks[one.state]}`}>{t(`webhooks.${one.state}`)}</span></td>
                 <td class="long"><code>{one.url}</code></td>
-                <td>{lately(one)}</td>
-                <td>{one.attempts}</td>
+                <td class="said"><Lately one={one} /></td>
+                <td data-label={t("webhooks.tries")}>{one.attempts}</td>
                 <th scope="row">
                   <a href={link(`requests/${one.request_id}`)}><code>{one.request_id.slice(0, 8)}</code></a>
                 </th>
@@ -93,8 +93,12 @@ export function WebhooksPage() {
 }
 
 /** What the receiver said last, and when it is asked again. */
-function lately(one: Delivery): string {
-  const said = one.last_error ?? (one.last_status ? `HTTP ${one.last_status}` : "–");
-  if (one.delivered_at !== null) return `${said}, ${moment(one.delivered_at)}`;
-  return one.due_at !== null ? `${said}, ${t("webhooks.next", { when: ahead(one.due_at) })}` : said;
+function Lately({ one: { last_error, last_status, delivered_at, due_at } }: { one: Delivery }) {
+  const next = due_at === null ? "" : t("webhooks.next", { when: ahead(due_at) });
+  return (
+    <>
+      {last_error ?? (last_status ? `HTTP ${last_status}` : "–")}{" "}
+      <small>{delivered_at === null ? next : moment(delivered_at)}</small>
+    </>
+  );
 }

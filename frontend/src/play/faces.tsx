@@ -1,15 +1,25 @@
 /** Which face is meant, when a photo holds several: pointed at in the photo, or counted by size. */
-import { signal, useSignal } from "@preact/signals";
+import { computed, signal, useSignal } from "@preact/signals";
 import type { TargetedPointerEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { t } from "../texts";
-import { field, input, set } from "./input";
+import { faults, field, input, photoFields, set } from "./input";
 
 /** x, y, width, height in pixels of the upright photo, as `face_box` has it. */
 export type Box = [number, number, number, number];
 
 /** The faces that the server found in the photo, once it has told. */
 export const found = signal<Box[]>([]);
+
+const searched = signal<Box[]>([]);
+/** Where the server looked in the photo and found none, the whole of it first, while that is told at its field. */
+export const looked = computed(() => (photoFields.value.some(({ name }) => name in faults.value) ? searched.value : []));
+
+/** What the server said of the faces in a photo; nothing, once the photo is another. */
+export function learn(said: { faces?: unknown; looked?: unknown } = {}): void {
+  found.value = boxes(said.faces);
+  searched.value = boxes(said.looked);
+}
 
 /** Side of the box around a mere click, as a share of the photo's shorter side. */
 const CLICKED = 0.2;
@@ -19,6 +29,7 @@ const STILL = 0.02;
 export const canChooseFace = () => field("face_box") !== undefined && field("face_index") !== undefined;
 
 const isBox = (value: unknown): value is Box => Array.isArray(value) && value.length === 4;
+const boxes = (value: unknown): Box[] => (Array.isArray(value) ? value.filter(isBox) : []);
 
 function take(box: Box | undefined, index: number | undefined): void {
   set("face_box", box?.map(Math.round));
@@ -140,6 +151,41 @@ export function Places({ width, height }: { width: number; height: number }) {
     <svg class="places-in" viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
       <Boxes />
     </svg>
+  );
+}
+
+/** The parts of a photo in which no face was found, outlined. */
+export function Areas(photo: { width: number; height: number }) {
+  const share = (part: number, whole: number) => `${(part / whole) * 100}%`;
+  return looked.value.map(([x, y, width, height]) => (
+    <span
+      key={[x, y, width, height].join()}
+      class="area"
+      aria-hidden="true"
+      style={{
+        left: share(x, photo.width),
+        top: share(y, photo.height),
+        width: share(width, photo.width),
+        height: share(height, photo.height),
+      }}
+    />
+  ));
+}
+
+/** The words for the areas, each beside the kind of line it is outlined with. */
+export function LookedIn() {
+  if (!looked.value.length) return null;
+  return (
+    <section class="looked" aria-labelledby="looked-title">
+      <h2 id="looked-title">{t("looked.title")}</h2>
+      <ul>
+        {looked.value.map(([, , width, height], index) => (
+          <li key={index}>
+            {index ? t("looked.middle", { width, height }) : t("looked.whole", { width, height })}
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

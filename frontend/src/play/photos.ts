@@ -5,7 +5,7 @@ import { upload } from "../queue";
 import { say } from "../say";
 import { Fault, loadable, local } from "../server";
 import { t } from "../texts";
-import { found } from "./faces";
+import { learn } from "./faces";
 import { faults, field, input, set } from "./input";
 
 export type Photo = {
@@ -29,7 +29,7 @@ function put(name: string, photo: Photo | undefined): void {
   }
   if (before?.preview !== photo?.preview) {
     // Another photo has other faces.
-    found.value = [];
+    learn();
     set("face_box", undefined);
     set("face_index", undefined);
   }
@@ -61,6 +61,7 @@ export function chooseSample(name: string): void {
 
 /** Use a photo that is somewhere already. */
 export function chooseAddress(name: string, url: string): void {
+  learn();
   set(name, url);
   put(name, undefined);
 }

@@ -6,7 +6,7 @@ import { cancel as cancelRequest, follow, type LogEntry, type QueueStatus, resul
 import { say } from "../say";
 import { Fault, loadable, local } from "../server";
 import { t } from "../texts";
-import { type Box, found } from "./faces";
+import { learn } from "./faces";
 import { check, endpoint, input, photoFields, told } from "./input";
 import { photos, send, waiting } from "./photos";
 
@@ -159,8 +159,7 @@ async function ended(status: QueueStatus): Promise<void> {
 function failed(reason: unknown): void {
   sessionStorage.removeItem(STORED);
   const fault = reason instanceof Fault ? reason : new Fault(0);
-  const places = fault.complaints.find(({ ctx }) => ctx?.faces)?.ctx?.faces;
-  if (places) found.value = places as Box[];
+  if (fault.complaints.length) learn(fault.complaints.find(({ ctx }) => ctx?.faces ?? ctx?.looked)?.ctx);
   const atFields = told(fault.complaints);
   const words: Record<number, string> = { 0: t("error.network"), 404: t("error.gone"), 500: t("error.unknown") };
   update({ phase: "failed", fault: atFields ? "" : (words[fault.status] ?? fault.message) });

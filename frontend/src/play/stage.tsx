@@ -5,7 +5,7 @@ import { type Found, filesIn, hero, isPicture, looksLikePicture } from "../pictu
 import { say } from "../say";
 import { local } from "../server";
 import { bytes, maybe, optionText, seconds, t } from "../texts";
-import { Places } from "./faces";
+import { Areas, LookedIn, looked, Places } from "./faces";
 import { photoFields, set } from "./input";
 import { choose, preview } from "./photos";
 import { busy, run } from "./run";
@@ -57,6 +57,7 @@ export function Stage() {
         {busy.value ? <span class="veil" aria-hidden="true" /> : null}
       </div>
       <Progress />
+      {photo.value ? <LookedIn /> : null}
       {pictures.value.length ? (
         <div class="row stage-bar">
           <Segments
@@ -101,18 +102,19 @@ function Picture({ file }: { file: Found }) {
   );
 }
 
-/** The photo, with the faces that were found in it and the one that is meant. */
+/** The photo, with the faces that were found in it and the one that is meant, or where none was. */
 function Photo({ url }: { url: string }) {
   const size = useSignal({ width: 0, height: 0 });
   return (
     <span class="photo-shown">
       <img
         src={url}
-        alt={t("photo.alt")}
+        alt={looked.value.length ? t("looked.alt") : t("photo.alt")}
         onLoad={({ currentTarget: { naturalWidth, naturalHeight } }) => {
           size.value = { width: naturalWidth, height: naturalHeight };
         }}
       />
+      {size.value.width ? <Areas {...size.value} /> : null}
       {size.value.width ? <Places {...size.value} /> : null}
     </span>
   );

@@ -74,6 +74,10 @@ export const de: Record<TextKey, string> = {
   "faces.nth": "Gesicht {number} nach Größe",
   "faces.pointed": "Das gezeigte",
   "faces.use": "Dieses Gesicht nehmen",
+  "looked.title": "Hier wurde ein Gesicht gesucht",
+  "looked.whole": "Das ganze Foto, {width} × {height} Pixel: aufrecht und gedreht",
+  "looked.middle": "Das Quadrat in seiner Mitte, {width} × {height} Pixel",
+  "looked.alt": "Dein Foto; umrandet sind die Teile, in denen kein Gesicht gefunden wurde",
   "archive.choose": "Datei wählen",
 
   "size.custom": "Eigene",

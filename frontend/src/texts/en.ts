@@ -72,6 +72,10 @@ export const en = {
   "faces.nth": "Face {number} by size",
   "faces.pointed": "The one pointed at",
   "faces.use": "Use this face",
+  "looked.title": "Looked for a face here",
+  "looked.whole": "The whole photo, {width} × {height} pixels: upright and turned",
+  "looked.middle": "The square in its middle, {width} × {height} pixels",
+  "looked.alt": "Your photo, with the parts outlined in which no face was found",
   "archive.choose": "Choose a file",
 
   "size.custom": "Custom",

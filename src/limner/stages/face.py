@@ -124,7 +124,8 @@ class FaceDetector:
         """The faces of ``rgb`` (uint8 [H,W,3]), trying harder where none is seen at once.
 
         Tried in order: ``det_size``, smaller, larger (if the picture is), with a border, the
-        640 centre crop, turned. Raises FaceNotFound, whose message says what was tried.
+        640 centre crop, turned. Raises FaceNotFound, whose message says what was tried and
+        whose ctx ``looked`` says where: x, y, width, height in pixels of ``rgb``.
         """
         sizes = _ladder(rounded_size(det_size), max(rgb.shape[:2]))
         looks: list[tuple[str, _Look]] = [(f"{size} px", self._at(size)) for size in sizes]
@@ -141,7 +142,8 @@ class FaceDetector:
                 return found
         raise FaceNotFound(
             f"Could not detect face in the image: tried {', '.join(dict.fromkeys(tried))}. "
-            "Use a photo in which one face is large, well lit and seen from the front."
+            "Use a photo in which one face is large, well lit and seen from the front.",
+            ctx={"looked": _looked(rgb)},
         )
 
     def _right_way_up(self, rgb: Pixels, faces: list[Face], look: _Look, tried: list[str]) -> Found:
@@ -182,9 +184,7 @@ class FaceDetector:
 
     def _cropped(self, rgb: Pixels) -> list[Face]:
         """Faces in the centre square at 640 px, which is all that fal looks at."""
-        height, width = rgb.shape[:2]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
+        left, top, side = _centre(rgb)
         return _moved(self.detect(rgb[top : top + side, left : left + side], 640), left, top)
 
 
@@ -200,6 +200,21 @@ def _ladder(first: int, longer_side: int) -> list[int]:
     if longer_side > first:
         sizes += [rounded_size(first * times) for times in (2, 4)]
     return list(dict.fromkeys(sizes))
+
+
+def _centre(rgb: Pixels) -> tuple[int, int, int]:
+    """The largest square in the middle of ``rgb``: left, top and side in pixels."""
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    return (width - side) // 2, (height - side) // 2, side
+
+
+def _looked(rgb: Pixels) -> list[list[int]]:
+    """The parts of ``rgb`` in which faces are looked for: the whole, and its centre if less."""
+    height, width = rgb.shape[:2]
+    left, top, side = _centre(rgb)
+    whole, centre = [0, 0, width, height], [left, top, side, side]
+    return [whole] if whole == centre else [whole, centre]
 
 
 def _face(row: NDArray[np.float32], ratio: NDArray[np.float32]) -> Face:
