@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTO ?=
 
-.PHONY: demo test install serve check bench deploy-check clean
+.PHONY: demo test install serve check bench faults deploy-check clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -43,6 +43,9 @@ serve: $(BIN)/.installed  ## Serve on http://127.0.0.1:8000
 
 bench: $(BIN)/.tested  ## Speed, as ratios against a floor in the same run
 	$(BIN)/python -m bench
+
+faults: $(BIN)/.tested  ## A thousand kills under load, for a night; prints the seed of every round
+	$(BIN)/python -m tests.faults --kills 1000
 
 # In a virtual environment of their own: two of them are large, and nothing else needs them.
 $(VENV)/deploy/.installed:

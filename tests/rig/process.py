@@ -39,6 +39,7 @@ class Server:
         tls: bool = False,
         port: int = 0,
         workers: bool = True,
+        hasty: bool = False,
     ) -> None:
         # One client, because making one reads every certificate there is; no line is kept, because
         # servers here come and go on the same port.
@@ -59,6 +60,7 @@ class Server:
         arguments = ["serve", str(port)]
         arguments += ["--tls"] if tls else []
         arguments += [] if workers else ["--no-worker"]
+        arguments += ["--hasty"] if hasty else []
         self._said_before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
