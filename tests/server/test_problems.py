@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import Any
 
 import pytest
@@ -252,3 +254,13 @@ def test_odd_values_pass_through_the_queue_to_their_refusal(server: Server, valu
     assert result.status_code == 422
     (entry,) = result.json()["detail"]
     assert entry["loc"] == ["body", "guidance_scale"]
+
+
+def test_a_caller_who_hangs_up_while_speaking_is_no_fault_of_ours(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        head = "POST /queue.fal.run/fal-ai/face-to-sticker HTTP/1.1\r\nHost: localhost\r\n"
+        line.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        time.sleep(0.3)  # so that it is read before the line is gone
+    assert server.get("/health").status_code == 200
+    time.sleep(0.3)
+    assert "ClientDisconnect" not in server.log.read_text()

@@ -13,8 +13,9 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from limner.errors import OUR_FAULT, Answer, CallersFault, whereabouts
+from limner.errors import OUR_FAULT, Answer, CallersFault, Refused, whereabouts
 from limner.requests.database import Unreachable
 
 log = structlog.get_logger(__name__)
@@ -92,6 +93,11 @@ def install(app: FastAPI) -> None:
         headers: Mapping[str, str] = problem.headers or {}
         return as_told(request, Answer(problem.status_code, {"detail": detail}, dict(headers)))
 
+    async def hung_up(request: Request, _: Exception) -> JSONResponse:
+        """Nobody will read it, and nothing is wrong with us."""
+        gone = Refused(499, "Client disconnected", error_type="client_disconnected")
+        return as_told(request, gone.answer())
+
     async def away(request: Request, problem: Exception) -> JSONResponse:
         log.error("database_away", method=request.method, fault=whereabouts(problem))
         return as_told(request, AWAY)
@@ -102,5 +108,6 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(CallersFault, callers_fault)
     app.add_exception_handler(HTTPException, routing)
+    app.add_exception_handler(ClientDisconnect, hung_up)
     app.add_exception_handler(Unreachable, away)
     app.add_exception_handler(Exception, our_fault)
