@@ -15,6 +15,7 @@ from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
+from limner.diffusion.lora import fuse_lora
 from limner.diffusion.machine import Machine
 from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS
 from tests.diffusion import tiny
@@ -82,7 +83,7 @@ def open_sticker(
     """Fresh networks for stickers."""
     base = load_base(weights / tiny.BASES["sdxl"], MACHINE, xl=True)
     if lora:
-        stickers.fuse_lora(base, files / tiny.STICKER_LORA)
+        fuse_lora(base, files / tiny.STICKER_LORA)
     adapters = (
         read_adapter(files / tiny.INSTANTID_REPO / "ip-adapter.bin"),
         read_adapter(files / tiny.PLUS_FACE),

@@ -23,7 +23,8 @@ from limner.diffusion.plan import (
     plan,
     sticker_parts,
 )
-from limner.diffusion.weights import GB, MB, MODEL_TYPES, WEIGHTS
+from limner.diffusion.weight import GB, MB
+from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
 from tests.diffusion.live import most_alive
 
 made = functools.cache(on_meta)

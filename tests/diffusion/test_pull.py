@@ -18,16 +18,8 @@ from limner.diffusion.base_models import parse_base
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.pull import Wanted, room_for
 from limner.diffusion.quota import in_use, make_room
-from limner.diffusion.weights import (
-    DEPTH,
-    ENDPOINT_NEEDS,
-    MODEL_TYPES,
-    SAFETY,
-    WEIGHTS,
-    File,
-    Weight,
-    base_files,
-)
+from limner.diffusion.weight import File, Weight, base_files
+from limner.diffusion.weights import DEPTH, ENDPOINT_NEEDS, MODEL_TYPES, SAFETY, WEIGHTS
 from limner.errors import NetworkMissing, NetworkUnfit
 from tests.diffusion import tiny
 from tests.diffusion.hub import COMMIT, Hub

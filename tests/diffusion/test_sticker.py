@@ -20,9 +20,10 @@ from limner.diffusion.adapter import read_adapter
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.keypoints import draw_keypoints, on_canvas
 from limner.diffusion.load import load_base, load_clip_vision
+from limner.diffusion.lora import fuse_lora
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.schedules import dpm_2m_sde_karras, steps_until
-from limner.diffusion.sticker import Sticker, StickerWish, denoise, fuse_lora, join, no_face
+from limner.diffusion.sticker import Sticker, StickerWish, denoise, join, no_face
 from limner.errors import NetworkUnfit
 from limner.stages.face import Face
 from tests.diffusion import tiny

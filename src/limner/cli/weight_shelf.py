@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from limner.cli.house import weights_folder
-from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS, Weight
+from limner.diffusion.weight import Weight
+from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS
 from limner.errors import NetworkMissing, NetworkUnfit
 from limner.server.desk.errands import Told
 from limner.server.desk.models import Model

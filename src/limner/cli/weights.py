@@ -14,7 +14,8 @@ from limner.cli.house import weights_folder
 from limner.diffusion import pull as hub
 from limner.diffusion.base_models import base_kind, parse_base
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.weights import ENDPOINT_NEEDS, GB, MODEL_TYPES, SAFETY, WEIGHTS, Weight
+from limner.diffusion.weight import GB, Weight
+from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, SAFETY, WEIGHTS
 from limner.errors import LimnerError, NetworkMissing
 from limner.settings import Settings
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from limner.diffusion.weights import Weight
+from limner.diffusion.weight import Weight
 
 
 def discard(weight: Weight, folder: Path) -> int:

@@ -20,7 +20,8 @@ from typing import Any, TypedDict
 from huggingface_hub import try_to_load_from_cache
 
 from limner.diffusion.base_models import BaseRef
-from limner.diffusion.weights import WEIGHTS, File, Weight
+from limner.diffusion.weight import File, Weight
+from limner.diffusion.weights import WEIGHTS
 
 
 class Pin(TypedDict):

@@ -35,7 +35,7 @@ from tqdm import tqdm
 from limner.diffusion.base_models import BaseRef, base_kind, check_folder
 from limner.diffusion.holdings import Holdings, Pin
 from limner.diffusion.quota import make_room
-from limner.diffusion.weights import GB, File, Weight, base_files
+from limner.diffusion.weight import GB, File, Weight, base_files
 from limner.errors import NetworkMissing, NetworkUnfit
 
 #: Bytes of the disk that are never filled.

@@ -21,7 +21,7 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir
 
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.weights import GB
+from limner.diffusion.weight import GB
 from limner.errors import NetworkMissing
 
 

@@ -14,15 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import (
-    StableDiffusionXLPipeline,
-)
 from torch import Tensor
 
 from limner.diffusion.adapter import Adapter, fit
@@ -121,33 +117,6 @@ class Enlarged:
     rgb: Pixels
     points: Pixels
     steps: int
-
-
-def fuse_lora(base: Base, file: Path) -> None:
-    """Add a LoRA (in kohya's or diffusers' names) to the UNet and both text encoders, for good.
-
-    Before adapters are put in. Raises NetworkUnfit if none of it is the UNet's.
-    """
-    first, second = base.encoders
-    pipe: Any = StableDiffusionXLPipeline(
-        vae=base.vae,
-        text_encoder=first.model,
-        text_encoder_2=second.model,
-        tokenizer=first.tokenizer,
-        tokenizer_2=second.tokenizer,
-        unet=base.unet,
-        scheduler=dpm_2m_sde_karras(),
-        add_watermarker=False,
-    )
-    try:
-        pipe.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="sticker")
-        if "sticker" not in getattr(base.unet, "peft_config", {}):
-            # diffusers only logs it, and would draw without.
-            raise ValueError("none of its tensors is the UNet's")
-        pipe.fuse_lora(adapter_names=["sticker"])
-        pipe.unload_lora_weights()
-    except (ValueError, KeyError, RuntimeError, OSError) as reason:
-        raise NetworkUnfit(f"{file.name} is no LoRA for this base: {reason}") from reason
 
 
 def join(

@@ -15,9 +15,10 @@ from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.depth import DepthEye
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.load import load_base, load_clip_vision, load_controlnet, load_depth
+from limner.diffusion.lora import fuse_lora
 from limner.diffusion.machine import Machine, Measure, forget, memory_of
 from limner.diffusion.plan import Memory, Parts, sticker_parts
-from limner.diffusion.sticker import Sticker, fuse_lora, join
+from limner.diffusion.sticker import Sticker, join
 from limner.diffusion.weights import DEPTH, ENDPOINT_NEEDS
 from limner.errors import FeatureNotSupported, NetworkMissing
 from limner.stages.arcface import ArcFace

@@ -12,66 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MB, GB = 10**6, 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of a repository. ``size`` in bytes, rounded where only that is published."""
-
-    path: str
-    size: int | None = None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """Some files of one repository that are used together, and on what terms."""
-
-    #: How Limner's commands call it.
-    name: str
-    #: ``owner/name`` on the hub; empty where nobody publishes it and the operator brings a file.
-    repo: str
-    revision: str
-    files: tuple[File, ...]
-    licence: str
-    #: May what is drawn with it be sold? False needs the operator's acceptance of the licence.
-    commercial: bool
-    what: str
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether ``revision`` is a commit, which no one can move."""
-        return len(self.revision) == 40 and set(self.revision) <= set("0123456789abcdef")
-
-    @property
-    def size(self) -> int:
-        """Bytes, as far as they are known before asking the hub."""
-        return sum(file.size or 0 for file in self.files)
-
-
-def _tokenizer(folder: str) -> tuple[File, ...]:
-    names = ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json")
-    return tuple(File(f"{folder}/{name}") for name in names)
-
-
-def _model(folder: str, size: int | None, name: str) -> tuple[File, ...]:
-    return File(f"{folder}/config.json"), File(f"{folder}/{name}", size)
-
-
-def base_files(*, xl: bool, vae: bool) -> tuple[File, ...]:
-    """The files of a diffusers repository that are used: safetensors, never a pickle."""
-    diffusion, text = "diffusion_pytorch_model.safetensors", "model.safetensors"
-    files = (
-        File("model_index.json"),
-        *_model("unet", None if xl else 3_440 * MB, diffusion),
-        *_model("text_encoder", 492 * MB, text),
-        *_tokenizer("tokenizer"),
-    )
-    if xl:
-        files += (*_model("text_encoder_2", None, text), *_tokenizer("tokenizer_2"))
-    return (*files, *_model("vae", 335 * MB, diffusion)) if vae else files
-
+from limner.diffusion.weight import MB, File, Weight, base_files, model_files
 
 _FACEID = "h94/IP-Adapter-FaceID"
 _FACEID_TERMS = "research only (the model card: not for commercial use)"
@@ -208,7 +149,7 @@ WEIGHTS: dict[str, Weight] = {
             "main",
             (
                 File("ip-adapter.bin", 1_690 * MB),
-                *_model("ControlNetModel", 2_500 * MB, "diffusion_pytorch_model.safetensors"),
+                *model_files("ControlNetModel", 2_500 * MB, "diffusion_pytorch_model.safetensors"),
             ),
             "Apache-2.0, and its authors: for research only",
             False,
