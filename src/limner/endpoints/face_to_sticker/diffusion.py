@@ -5,17 +5,13 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from limner.diffusion.denoiser.denoiser import Denoiser
-from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
 from limner.diffusion.machine import out_of_memory_told, this_machine
@@ -32,8 +28,9 @@ from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerOutput,
 )
 from limner.endpoints.fields import pixels, seed_of
+from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses
 from limner.endpoints.verdict import unsafe
-from limner.errors import BrokenPicture, blame
+from limner.errors import blame
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
 from limner.stages.choice import choose
@@ -43,48 +40,12 @@ from limner.stages.face import Found
 from limner.stages.finish import finished
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
-from limner.stages.preview import preview
 from limner.stages.safety import SafetyChecker
 
 Pixels = npt.NDArray[np.uint8]
-
-#: Pixels along a side of the aligned face that CLIP looks at.
-CROP = 224
-#: Sides of pictures are multiples of this: of a latent's pixel.
-GRID = 8
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Work:
-    """One thing that is done with open networks, and how its steps are told."""
-
-    begin: Callable[[Sticker], Generator[Progress | float, None, Pixels]]
-    name: str
-    steps: int
-    #: Of the sticker before it is enlarged, pixels.
-    size: tuple[int, int]
-    #: Where in the whole request it begins and ends, 0…1.
-    span: tuple[float, float]
-    #: What is to be seen after a step (1…) of what the UNet believes; None is nothing.
-    seen: Callable[[int, Tensor], bytes | None] = lambda _number, _belief: None
-
-    def told(self, sticker: Sticker) -> Generator[Step, None, Pixels]:
-        """Do it, with a step for each of its own."""
-        work, number = self.begin(sticker), 0
-        start, end = self.span
-        while True:
-            try:
-                told = next(work)
-            except StopIteration as last:
-                return last.value
-            number += 1
-            done, seen = (
-                (told.done, self.seen(number, told.belief))
-                if isinstance(told, Progress)
-                else (told, None)
-            )
-            progress = start + (end - start) * done
-            yield Step(f"{self.name} {number} of {self.steps}", progress, "DEBUG", seen)
+Drawing = Generator[Step, None, Pixels]
+#: What is done with open networks.
+Work = Callable[[Sticker], Generator[Progress | float, None, Pixels]]
 
 
 class DiffusionSticker:
@@ -118,8 +79,7 @@ class DiffusionSticker:
 
         # 2 What is wished for
         seed = seed_of(input.seed)
-        wish = self._wish(input, found, size, seed)
-        wish = dataclasses.replace(wish, caller=pictures.caller)
+        wish = self._wish(input, found, size, seed, pictures.caller)
         if wish.depth is not None:
             yield Step("Depth of the photo seen", 0.1)
         asked = pixels(input.image_size)
@@ -148,7 +108,12 @@ class DiffusionSticker:
         return (yield from with_exports(output, input.exports, made, pictures))
 
     def _wish(
-        self, input: FaceToStickerInput, found: Found, size: tuple[int, int], seed: int
+        self,
+        input: FaceToStickerInput,
+        found: Found,
+        size: tuple[int, int],
+        seed: int,
+        caller: str,
     ) -> StickerWish:
         eye = self._studio.depth
         return StickerWish(
@@ -165,6 +130,7 @@ class DiffusionSticker:
             ip_adapter_weight=input.ip_adapter_weight,
             ip_adapter_noise=input.ip_adapter_noise,
             depth=depth_on_canvas(eye.see(found.rgb), found.face, size) if eye else None,
+            caller=caller,
         )
 
     def _drawn(
@@ -172,17 +138,9 @@ class DiffusionSticker:
     ) -> Generator[Step, None, Pixels]:
         """The picture, whose last step is ``until`` of the work. Raises as ``_firmly``."""
         yield Step("Opening the networks", 0.12)
-
-        def seen(number: int, belief: Tensor) -> bytes | None:
-            if not is_due(number, wish.steps):
-                return None
-            return preview(glimpse(belief, xl=True), checked)
-
-        def begin(sticker: Sticker) -> Generator[Progress, None, Pixels]:
-            return draw(sticker, wish)
-
-        work = Work(begin, "Step", wish.steps, wish.size, (0.15, until), seen)
-        return (yield from self._firmly(work))
+        seen = glimpses(wish.steps, xl=True, checked=checked)
+        telling = Telling("Step", wish.steps, (0.15, until), seen)
+        return (yield from self._firmly(wish.size, telling, lambda opened: draw(opened, wish)))
 
     def _enlarged(
         self, wish: StickerWish, found: Found, plain: Pixels, steps: int
@@ -197,27 +155,26 @@ class DiffusionSticker:
         points = draw_keypoints(on_canvas(found.face, size), size)
         enlarged = Enlarged(large, points, steps)
         number = steps * len(Tiling().tiles(size))
-        work = Work(
-            lambda each: redraw(each, wish, enlarged), "Detail", number, wish.size, (0.55, 0.9)
+        telling = Telling("Detail", number, (0.55, 0.9))
+        return (
+            yield from self._firmly(
+                wish.size, telling, lambda opened: redraw(opened, wish, enlarged)
+            )
         )
-        return (yield from self._firmly(work))
 
-    def _firmly(self, work: Work) -> Generator[Step, None, Pixels]:
-        """Done in the machine's numbers; once more in fp32 if they broke.
+    def _firmly(self, size: tuple[int, int], telling: Telling, work: Work) -> Drawing:
+        """Work done with networks that are fitted for a sticker of ``size`` before it is enlarged.
 
         Raises BrokenPicture, OutOfMemory.
         """
-        width, height = work.size
+        width, height = size
+
+        def painted(exact: bool) -> Drawing:
+            return telling.of(work(self._studio.open(size, exact=exact)))
+
         what = f"A sticker of {width}×{height} does not fit"
         with out_of_memory_told(what, "a smaller image_size, or one without upscale"):
-            try:
-                return (yield from work.told(self._studio.open(work.size)))
-            except BrokenPicture:
-                if self._studio.is_exact:
-                    raise
-            said = "The numbers broke in half precision: drawn once more in fp32"
-            yield Step(said, level="WARN")
-            return (yield from work.told(self._studio.open(work.size, exact=True)))
+            return (yield from firmly(painted, is_exact=self._studio.is_exact))
 
 
 def _handed_over(

@@ -5,7 +5,6 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ import torch
 
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import Wish, draw
-from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import out_of_memory_told, this_machine
 from limner.diffusion.safety import Safety
@@ -31,8 +29,8 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Sample,
     Scores,
 )
+from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses
 from limner.endpoints.verdict import unsafe
-from limner.errors import BrokenPicture
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import ArcFace, align
@@ -40,14 +38,8 @@ from limner.stages.encode import Source, encode_png
 from limner.stages.face import FaceDetector
 from limner.stages.likeness import likeness
 from limner.stages.limits import Limits
-from limner.stages.preview import preview
 
 Pixels = npt.NDArray[np.uint8]
-
-#: Pixels along a side of the aligned face that CLIP looks at.
-CROP = 224
-#: Sides of pictures are multiples of this: of a latent's pixel.
-GRID = 8
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -84,8 +76,7 @@ class DiffusionFaceId:
 
         # 3 What is wished for
         seed = seed_of(input.seed)
-        wish = _wish(input, sightings[identity.closest], identity, seed)
-        wish = dataclasses.replace(wish, caller=pictures.caller)
+        wish = _wish(input, sightings[identity.closest], identity, seed, pictures.caller)
         if wish.size != (input.width, input.height):
             width, height = wish.size
             said = f"{input.width}×{input.height} is drawn as {width}×{height}: sides are eights"
@@ -115,32 +106,14 @@ class DiffusionFaceId:
         width, height = wish.size
         what = f"{len(wish.seeds)} samples of {width}×{height} on {kind.name} do not fit"
         less = "a smaller width and height, or fewer num_samples"
-        with out_of_memory_told(what, less):
-            try:
-                return (yield from self._painted(kind, base, wish, exact=False))
-            except BrokenPicture:
-                if self._studio.is_exact:
-                    raise
-            yield Step("The numbers broke in half precision: drawn once more in fp32", 0.2, "WARN")
-            return (yield from self._painted(kind, base, wish, exact=True))
+        seen = glimpses(wish.steps, xl=kind.xl, checked=self._instruments.safety)
+        telling = Telling("Step", wish.steps, (0.2, 0.9), seen)
 
-    def _painted(
-        self, kind: ModelType, base: Path, wish: Wish, *, exact: bool
-    ) -> Generator[Step, None, list[Pixels]]:
-        work = draw(self._studio.open(kind, base, wish.size, exact=exact), wish)
-        step = 0
-        while True:
-            try:
-                progress = next(work)
-            except StopIteration as end:
-                return end.value
-            step += 1
-            seen = None
-            if is_due(step, wish.steps):
-                sketched = glimpse(progress.belief, xl=kind.xl)
-                seen = preview(sketched, self._instruments.safety)
-            share = 0.2 + 0.7 * progress.done
-            yield Step(f"Step {step} of {wish.steps}", share, "DEBUG", seen)
+        def painted(exact: bool) -> Generator[Step, None, list[Pixels]]:
+            return telling.of(draw(self._studio.open(kind, base, wish.size, exact=exact), wish))
+
+        with out_of_memory_told(what, less):
+            return (yield from firmly(painted, is_exact=self._studio.is_exact, again=0.2))
 
     def _alike(self, kept: Sequence[Sighting], drawn: Sequence[Pixels]) -> list[float]:
         """How alike each picture's face and the person's are, -1…1; -1 where there is no face.
@@ -195,7 +168,9 @@ def _base(input: IpAdapterFaceIdInput, kind: ModelType) -> str:
     return input.base_sdxl_model_repo if kind.xl else input.base_1_5_model_repo
 
 
-def _wish(input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, seed: int) -> Wish:
+def _wish(
+    input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, seed: int, caller: str
+) -> Wish:
     """The request in the denoiser's words; sample i has the seed after sample i - 1's."""
     return Wish(
         prompt=input.prompt,
@@ -206,6 +181,7 @@ def _wish(input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, s
         steps=input.num_inference_steps,
         size=(_in_grid(input.width), _in_grid(input.height)),
         seeds=tuple((seed + number) % (MAX_SEED + 1) for number in range(input.num_samples)),
+        caller=caller,
     )
 
 
