@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.rig.process import Server
+from tests.rig.process import ROOT, Server
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +20,36 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(tmp_path_factory.mktemp("busy"), env={"LIMNER_WORKERS": "0"})
     yield running
     running.stop()
+
+
+def new_key(home: Path, scope: str) -> dict[str, str]:
+    """A header with a fresh key."""
+    made = subprocess.run(
+        [sys.executable, "-m", "limner", "keys", "create", "--scope", scope],
+        cwd=ROOT,
+        env={**os.environ, "LIMNER_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {"authorization": f"Key {made.stdout.strip()}"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("guarded"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def admin(guarded: Server) -> dict[str, str]:
+    return new_key(guarded.home, "admin")
+
+
+@pytest.fixture(scope="module")
+def user(guarded: Server, admin: dict[str, str]) -> dict[str, str]:
+    return new_key(guarded.home, "api")
 
 
 def raw(server: Server, request: bytes) -> tuple[bytes, bytes]:

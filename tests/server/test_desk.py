@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.rig.process import ROOT, Server, eventually
+from tests.rig.process import Server, eventually
 
 QUEUE = "/queue.fal.run/limner/metronome"
 DESK = "/limner/v1"
-
-
-def new_key(home: Path, scope: str) -> dict[str, str]:
-    """A header with a fresh key."""
-    made = subprocess.run(
-        [sys.executable, "-m", "limner", "keys", "create", "--scope", scope],
-        cwd=ROOT,
-        env={**os.environ, "LIMNER_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {"authorization": f"Key {made.stdout.strip()}"}
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("guarded"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def admin(guarded: Server) -> dict[str, str]:
-    return new_key(guarded.home, "admin")
-
-
-@pytest.fixture(scope="module")
-def user(guarded: Server, admin: dict[str, str]) -> dict[str, str]:
-    return new_key(guarded.home, "api")
 
 
 def submit(server: Server, key: dict[str, str], **input: object) -> str:

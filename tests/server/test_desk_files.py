@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.rig.process import Server
-from tests.server.test_desk import DESK, ended, new_key, submit
+from tests.server.test_desk import DESK, ended, submit
 
 FILES = f"{DESK}/files"
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("files"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def admin(guarded: Server) -> dict[str, str]:
-    return new_key(guarded.home, "admin")
-
-
-@pytest.fixture(scope="module")
-def user(guarded: Server, admin: dict[str, str]) -> dict[str, str]:
-    return new_key(guarded.home, "api")
 
 
 def sent_by_javascript(server: Server, key: dict[str, str], content: bytes) -> str:

@@ -14,7 +14,8 @@ import pytest
 from limner.diffusion.weights import WEIGHTS
 from tests.diffusion.hub import Hub
 from tests.rig.process import Server, eventually
-from tests.server.test_desk import DESK, new_key
+from tests.server.conftest import new_key
+from tests.server.test_desk import DESK
 
 MODELS = f"{DESK}/models"
 #: Weights of which no hash is written down, so that a file of our own will do.

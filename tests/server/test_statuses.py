@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.rig.process import Server, eventually
-from tests.server.test_desk import new_key
+from tests.server.conftest import new_key
 
 ID = "limner/metronome"
 RUN, QUEUE = f"/fal.run/{ID}", f"/queue.fal.run/{ID}"
