@@ -21,6 +21,14 @@ EXIT_CODES = """Ends with 0 when all went well, 1 when what was asked cannot be 
 2 when the command line or a setting is wrong, 3 when Limner failed or no engine can draw here,
 130 when interrupted."""
 
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, sketch or diffusion, instead of LIMNER_ENGINE.",
+        autocompletion=complete.engine,
+    ),
+]
+
 app = typer.Typer(
     name="limner",
     cls=Commands,
@@ -82,13 +90,7 @@ def serve(
     open_page: Annotated[
         bool, typer.Option("--open", help="Show the page in the browser when it is there.")
     ] = False,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, sketch or diffusion, instead of LIMNER_ENGINE.",
-            autocompletion=complete.engine,
-        ),
-    ] = None,
+    engine: EngineOption = None,
 ) -> None:
     """Serve fal's API."""
     from limner.cli.serve import Listen
@@ -155,13 +157,7 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the answer as JSON; of several, one a line.")
     ] = False,
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, sketch or diffusion, instead of LIMNER_ENGINE.",
-            autocompletion=complete.engine,
-        ),
-    ] = None,
+    engine: EngineOption = None,
     again: Annotated[
         bool, typer.Option("--again", help="Draw also what is drawn already.")
     ] = False,
