@@ -60,6 +60,7 @@ def workshop(settings: Settings) -> Workshop:
         networks=networks_folder(settings),
         index_url=settings.index_url or None,
         threads=settings.threads,
+        compile=settings.compile,
         weights=weights_folder(settings),
         commercial=settings.commercial,
         limits=input_limits(settings),

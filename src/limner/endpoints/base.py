@@ -106,6 +106,8 @@ class Workshop:
     index_url: str | None = None
     #: Threads one network may use.
     threads: int = 2
+    #: May networks be compiled for this device?
+    compile: bool = False
     #: The folder of the diffusion engine's weights (``LIMNER_HOME/weights``); None: there are none.
     weights: Path | None = None
     #: Are weights refused whose licence forbids commercial use?

@@ -3,7 +3,8 @@
 The blocks are diffusers' own, walked here and not by its ``forward``, because what that makes anew
 at every step is ready: the embedded time comes from a table, what is attended to was read before
 the first step. Either network keeps nothing of a call. All that is done with one goes through its
-module's call, where hooks bring the weights of a network that lies elsewhere (``turns``).
+module's call, where hooks bring the weights of a network that lies elsewhere (``turns``). Where a
+device has a faster way to the same numbers, that is ``walk`` (``openvino``).
 
 Knows diffusers' blocks; knows no scheduler and no request.
 """
@@ -98,6 +99,12 @@ class Trunk:
 class Network(Trunk):
     """A UNet with its adapters in it."""
 
+    def __init__(self, net: Any) -> None:
+        """As :class:`Trunk`'s."""
+        super().__init__(net)
+        #: What a call does; a faster way to the same numbers may take its place.
+        self.walk: Callable[[Tensor, Tensor, Context, Sequence[Tensor]], Tensor] = self._walk
+
     def __call__(
         self, given: Tensor, embedded: Tensor, context: Context, lent: Sequence[Tensor] = ()
     ) -> Tensor:
@@ -105,7 +112,7 @@ class Network(Trunk):
 
         ``lent``: what ControlNets add to the features on the way down, and to the middle's, last.
         """
-        return self.net(self._walk, given, embedded, context, lent)
+        return self.net(self.walk, given, embedded, context, lent)
 
     def _walk(
         self, given: Tensor, embedded: Tensor, context: Context, lent: Sequence[Tensor]
@@ -129,6 +136,12 @@ class Network(Trunk):
 class Controller(Trunk):
     """A ControlNet (Zhang et al. 2023, arXiv 2302.05543)."""
 
+    def __init__(self, net: Any) -> None:
+        """As :class:`Trunk`'s."""
+        super().__init__(net)
+        #: What a call does; a faster way to the same numbers may take its place.
+        self.walk: Callable[[Tensor, Tensor, Context, Tensor], list[Tensor]] = self._walk
+
     @torch.inference_mode()
     def see(self, hint: Tensor) -> Tensor:
         """A picture [1, 3, 8h, 8w], 0…1, as the features [1, width, h, w] that it starts from."""
@@ -138,7 +151,7 @@ class Controller(Trunk):
         self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor
     ) -> list[Tensor]:
         """What it lends to a UNet's features on the way down, and to the middle's, last."""
-        return self.net(self._walk, given, embedded, context, seen)
+        return self.net(self.walk, given, embedded, context, seen)
 
     def _walk(
         self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor

@@ -206,7 +206,7 @@ def open_engine(workshop: Workshop) -> DiffusionSticker:
     torch.set_num_threads(workshop.threads)
     weights = workshop.weights or workshop.networks.parent / "weights"
     holdings = Holdings(weights, commercial=workshop.commercial)
-    machine = this_machine()
+    machine = this_machine(compile=workshop.compile)
     return DiffusionSticker(
         StickerStudio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
         Safety(holdings, machine),

@@ -193,7 +193,10 @@ def open_engine(workshop: Workshop) -> DiffusionFaceId:
     """The engine of a worker, whose process it takes for itself."""
     torch.set_num_threads(workshop.threads)
     weights = workshop.weights or workshop.networks.parent / "weights"
-    holdings, machine = Holdings(weights, commercial=workshop.commercial), this_machine()
+    holdings, machine = (
+        Holdings(weights, commercial=workshop.commercial),
+        this_machine(compile=workshop.compile),
+    )
     return DiffusionFaceId(
         Studio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
         Safety(holdings, machine),
