@@ -99,7 +99,11 @@ def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
     Raises BrokenPicture where numbers stop being a picture.
     """
     latents = yield from denoise(faceid, wish)
-    return [decode(faceid.base.vae, latent, faceid.machine.whole) for latent in latents]
+    pictures: list[Pixels] = []
+    for latent in latents:
+        with faceid.denoiser.decoding:
+            pictures.append(decode(faceid.base.vae, latent, faceid.machine.whole))
+    return pictures
 
 
 def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor]]:

@@ -167,7 +167,8 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixel
     Raises BrokenPicture where numbers stop being a picture.
     """
     latent = yield from denoise(sticker, wish)
-    return decode(sticker.base.vae, latent, sticker.machine.whole)
+    with sticker.denoiser.decoding:
+        return decode(sticker.base.vae, latent, sticker.machine.whole)
 
 
 def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Tensor]:
@@ -215,7 +216,8 @@ def redraw(
     def paint(task: Task, draft: Draft) -> Generator[Progress, None, Tensor]:
         return sticker.denoiser.resume(Work(sticker.network, euler, task, wish.caller), draft)
 
-    retouch = Retouch(task, paint, enlarged.steps, wish.seed, tiling or Tiling())
+    decoding, tiles = sticker.denoiser.decoding, tiling or Tiling()
+    retouch = Retouch(task, paint, enlarged.steps, wish.seed, decoding, tiles)
     with sticker.turns.painting():
         return (yield from refine(sticker.base, enlarged.rgb, retouch))
 

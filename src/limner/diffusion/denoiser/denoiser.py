@@ -112,6 +112,9 @@ class Denoiser:
         self._arrived: list[Job] = []
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        #: Held by whoever decodes or encodes a picture on this device, while steps go on: one at a
+        #: time, since memory is planned for one.
+        self.decoding = threading.Lock()
 
     def draw(self, work: Work, seeds: Sequence[int]) -> Generator[Progress, None, list[Tensor]]:
         """Yield after each step; return fp32 latents [1, 4, h, w] on the CPU for each seed.
