@@ -61,6 +61,7 @@ def workshop(settings: Settings) -> Workshop:
         index_url=settings.index_url or None,
         threads=settings.threads,
         compile=settings.compile,
+        share_caches=settings.share_caches,
         weights=weights_folder(settings),
         commercial=settings.commercial,
         limits=input_limits(settings),

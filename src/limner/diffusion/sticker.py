@@ -105,6 +105,8 @@ class StickerWish:
     depth: Pixels | None = None
     #: Whose share of the device it uses.
     caller: str = ""
+    #: For whom what is read is remembered; "" is everybody.
+    whose: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +233,7 @@ def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Conditi
         NEGATIVE.format(negative_prompt=refused),
     ]
     with sticker.turns.reading():
-        said = say(sticker.base.encoders, prompts[: 1 + guided])
+        said = say(sticker.base.encoders, prompts[: 1 + guided], wish.whose)
         positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
         if not guided:
             return positive, None
@@ -262,13 +264,13 @@ def no_face(sticker: Sticker) -> Tensor:
 
 def seen_tokens(sticker: Sticker, wish: StickerWish) -> Tensor:
     """The aligned face as CLIP sees it, as the second adapter's tokens [1, 16, width]."""
-    return _projected(sticker.look, sticker.clip.see(wish.crop), sticker.machine)
+    return _projected(sticker.look, sticker.clip.see(wish.crop, wish.whose), sticker.machine)
 
 
 def unseen_tokens(sticker: Sticker, wish: StickerWish) -> Tensor:
     """What the unconditional pass sees: nothing, or the face torn apart by noise."""
     if wish.ip_adapter_noise:
-        seen = sticker.clip.see(noisy(wish.crop, wish.ip_adapter_noise))
+        seen = sticker.clip.see(noisy(wish.crop, wish.ip_adapter_noise), wish.whose)
     else:
         seen = sticker.clip.see_nothing()
     return _projected(sticker.look, seen, sticker.machine)

@@ -108,6 +108,8 @@ class Workshop:
     threads: int = 2
     #: May networks be compiled for this device?
     compile: bool = False
+    #: May what was computed for one key serve another?
+    share_caches: bool = True
     #: The folder of the diffusion engine's weights (``LIMNER_HOME/weights``); None: there are none.
     weights: Path | None = None
     #: Are weights refused whose licence forbids commercial use?
