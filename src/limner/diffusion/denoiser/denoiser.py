@@ -198,12 +198,14 @@ class Denoiser:
             each.shape[1] for each in (task.positive.said.states, *task.positive.tokens)
         )
         company = (network, task.size, lengths)
-        rows, steps = len(job.samples[0].rows), len(job.samples[0].table)
-        cost = rows * row_cost(task.size, len(task.controls), xl=network.xl)
+        first = job.samples[0]
+        steps = range(first.step, first.step + len(first.table))
+        costs = [_cost(first, step, xl=network.xl) for step in steps]
         busy = {each.caller for each in self._live}
-        due = self._turns.arrive(work.caller, cost * steps * len(job.samples), busy)
+        due = self._turns.arrive(work.caller, sum(costs) * len(job.samples), busy)
         return [
-            _Live(work.caller, due, company, rows, cost, 0, sample, job) for sample in job.samples
+            _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job)
+            for sample in job.samples
         ]
 
     def _step(self) -> None:
@@ -241,6 +243,7 @@ class Denoiser:
         broken = advance(samples, [[next(answers) for _ in sample.rows] for sample in samples])
         for each in chosen:
             each.taken += 1
+            each.cost = _cost(each.sample, each.sample.step, xl=each.job.work.network.xl)
             if each.sample in broken:
                 each.job.fail(BrokenPicture("The UNet's numbers are not finite."))
         for job in {each.job for each in chosen}:
@@ -250,3 +253,10 @@ class Denoiser:
     def _places(self, each: _Live) -> int:
         work = each.job.work
         return self._rows(work.network.net.device, work.task.size)
+
+
+def _cost(sample: Sample, step: int, *, xl: bool) -> float:
+    """TFLOP of a sample's step: a ControlNet whose window is closed is not run, nor charged."""
+    task = sample.task
+    heard = sum(bool(control.at(step)) for control in task.controls)
+    return len(sample.rows) * row_cost(task.size, heard, xl=xl)
