@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     slots: int = Field(default=2, ge=1, le=64, description="Requests one worker draws at once.")
     threads: int = Field(default=2, ge=1, le=64, description="Threads one network may use.")
     compile: bool = Field(
-        True,
+        default=True,
         description="Compile networks for this device (CUDA graphs and inductor, OpenVINO).",
     )
     share_caches: bool = Field(

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -40,6 +41,8 @@ class Machine:
     offload: Offload = Offload.NONE
     #: Largest picture that is decoded in one piece, pixels; None: any.
     whole: int | None = None
+    #: Whether networks may be compiled for the device, a GPU.
+    compiles: bool = False
     converts: bool = False
 
     def samples_at_once(self, *, xl: bool) -> int:
@@ -50,6 +53,11 @@ class Machine:
     def rest(self) -> torch.device:
         """Where a network lies while it is not used."""
         return self.device if self.offload is Offload.NONE else torch.device("cpu")
+
+    @property
+    def compiled(self) -> bool:
+        """Whether what draws is compiled and recorded: on a GPU that it never leaves."""
+        return self.compiles and self.device.type == "cuda" and self.offload is Offload.NONE
 
     @property
     def is_host(self) -> bool:
@@ -68,8 +76,14 @@ class Machine:
     def planned(self, parts: Parts, pixels: int, memory: Memory) -> Machine:
         """This machine as :meth:`plan` has it."""
         made = self.plan(parts, pixels, memory)
-        dtype: torch.dtype = getattr(torch, made.dtype)
-        return Machine(self.device, dtype, made.offload, made.whole, made.converted)
+        return Machine(
+            self.device,
+            getattr(torch, made.dtype),
+            made.offload,
+            made.whole,
+            compiles=self.compiles and made.roomy,
+            converts=made.converted,
+        )
 
 
 #: How much memory a device has.
@@ -97,7 +111,7 @@ def name_of(device: torch.device) -> str:
 def this_machine(*, compile: bool = False) -> Machine:
     """An NVIDIA GPU if there is one, otherwise the CPU, in the numbers it is made for.
 
-    ``compile``: may networks be converted for a CPU where OpenVINO is installed?
+    ``compile``: may networks be compiled for it, on a CPU by OpenVINO where that is installed?
     """
     if torch.cuda.is_available():
         device, bf16 = "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
@@ -105,7 +119,15 @@ def this_machine(*, compile: bool = False) -> Machine:
         device, bf16 = "cpu", _cpu_has_bf16()
     dtype: torch.dtype = getattr(torch, choose_dtype(device, bf16=bf16))
     converts = compile and device == "cpu" and importlib.util.find_spec("openvino") is not None
-    return Machine(torch.device(device), dtype, converts=converts)
+    return Machine(torch.device(device), dtype, compiles=compile, converts=converts)
+
+
+def keep_compiled(folder: Path) -> None:
+    """Keep what is compiled for a device, for the next start; to be said before the first call.
+
+    It is code that is run, and torch would keep it where every user of the machine can write.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def _cpu_has_bf16() -> bool:

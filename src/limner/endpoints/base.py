@@ -106,12 +106,12 @@ class Workshop:
     index_url: str | None = None
     #: Threads one network may use.
     threads: int = 2
-    #: May networks be compiled for this device?
-    compile: bool = False
     #: May what was computed for one key serve another?
     share_caches: bool = True
     #: The folder of the diffusion engine's weights (``LIMNER_HOME/weights``); None: there are none.
     weights: Path | None = None
+    #: May networks be compiled for the device?
+    compile: bool = False
     #: Are weights refused whose licence forbids commercial use?
     commercial: bool = False
     #: How much of a caller's pictures and archives is taken.

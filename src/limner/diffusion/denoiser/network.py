@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from limner.diffusion.adapter import Context
+from limner.diffusion.denoiser.compiling import compile_network
 from limner.errors import NetworkUnfit
 
 #: Timesteps whose embedding is kept. A schedule of integers has 1000; Euler's are no integers.
@@ -46,8 +47,11 @@ _PLAIN: dict[str, Any] = {
 class Trunk:
     """What a UNet and a ControlNet have in common: embedded times and words, and the way down."""
 
-    def __init__(self, net: Any) -> None:
-        """``net``: fitted (``adapter.fit``). Raises NetworkUnfit if it has parts unknown here."""
+    def __init__(self, net: Any, *, compiled: bool = False) -> None:
+        """``net``: fitted (``adapter.fit``). Raises NetworkUnfit if it has parts unknown here.
+
+        ``compiled``: for the device it is on, where it then stays.
+        """
         odd = {
             name: net.config[name]
             for name, plain in _PLAIN.items()
@@ -57,10 +61,19 @@ class Trunk:
             raise NetworkUnfit(f"{type(net).__name__} has parts that are not run here: {odd}")
         self.net = net
         _align(net)
+        #: How its features lie in memory.
+        self.layout = torch.contiguous_format
+        #: Are its calls recorded (``graphs``)?
+        self.recorded = compiled and net.device.type == "cuda"
+        if compiled:
+            self.layout = torch.channels_last
+            compile_network(net)
         net.forward = _done
         #: Is it of Stable Diffusion XL's family?
         self.xl = net.config.get("addition_embed_type") is not None
         self._times: OrderedDict[float, Tensor] = OrderedDict()
+        #: A faster way to what a call does, for ``_walk``'s arguments; None: that itself.
+        self.walk: Callable[..., Any] | None = None
 
     def here(self, *tensors: Tensor) -> list[Tensor]:
         """The tensors where this network is, in its numbers."""
@@ -99,12 +112,6 @@ class Trunk:
 class Network(Trunk):
     """A UNet with its adapters in it."""
 
-    def __init__(self, net: Any) -> None:
-        """As :class:`Trunk`'s."""
-        super().__init__(net)
-        #: What a call does; a faster way to the same numbers may take its place.
-        self.walk: Callable[[Tensor, Tensor, Context, Sequence[Tensor]], Tensor] = self._walk
-
     def __call__(
         self, given: Tensor, embedded: Tensor, context: Context, lent: Sequence[Tensor] = ()
     ) -> Tensor:
@@ -112,7 +119,7 @@ class Network(Trunk):
 
         ``lent``: what ControlNets add to the features on the way down, and to the middle's, last.
         """
-        return self.net(self.walk, given, embedded, context, lent)
+        return self.net(self.walk or self._walk, given, embedded, context, lent)
 
     def _walk(
         self, given: Tensor, embedded: Tensor, context: Context, lent: Sequence[Tensor]
@@ -136,12 +143,6 @@ class Network(Trunk):
 class Controller(Trunk):
     """A ControlNet (Zhang et al. 2023, arXiv 2302.05543)."""
 
-    def __init__(self, net: Any) -> None:
-        """As :class:`Trunk`'s."""
-        super().__init__(net)
-        #: What a call does; a faster way to the same numbers may take its place.
-        self.walk: Callable[[Tensor, Tensor, Context, Tensor], list[Tensor]] = self._walk
-
     @torch.inference_mode()
     def see(self, hint: Tensor) -> Tensor:
         """A picture [1, 3, 8h, 8w], 0…1, as the features [1, width, h, w] that it starts from."""
@@ -151,7 +152,7 @@ class Controller(Trunk):
         self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor
     ) -> list[Tensor]:
         """What it lends to a UNet's features on the way down, and to the middle's, last."""
-        return self.net(self.walk, given, embedded, context, seen)
+        return self.net(self.walk or self._walk, given, embedded, context, seen)
 
     def _walk(
         self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor

@@ -76,7 +76,7 @@ class _Flat(nn.Module):
         super().__init__()
         # Among its own modules, or the trace would not find the weights.
         self.net = trunk.net
-        self._walk: Any = trunk.walk
+        self._trunk: Any = trunk
         self._is_network = isinstance(trunk, Network)
         self._adapters = len(like.strengths)
         self._layers = len(like.layers)
@@ -91,8 +91,8 @@ class _Flat(nn.Module):
         ]
         context = Context(layers, strengths)
         if self._is_network:
-            return self._walk(given, embedded, context, list(at))
-        return tuple(self._walk(given, embedded, context, next(at)))
+            return self._trunk(given, embedded, context, list(at))
+        return tuple(self._trunk(given, embedded, context, next(at)))
 
 
 def _flat(context: Context, beside: Sequence[Tensor]) -> list[Tensor]:
