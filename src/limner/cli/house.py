@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import structlog
 
 from limner.endpoints.base import Workshop
 from limner.files.disk import DiskStore
+from limner.files.room import DiskRoom
 from limner.files.s3 import S3Store, open_bucket
 from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
@@ -39,9 +39,9 @@ def open_files(settings: Settings) -> FileStore:
     return DiskStore(open_home(settings) / "files")
 
 
-def free_bytes(settings: Settings) -> int | None:
-    """Free bytes where the files lie; None for a bucket, which has no end."""
-    return None if settings.files_url else shutil.disk_usage(open_home(settings)).free
+def room(settings: Settings, files: FileStore) -> DiskRoom | None:
+    """How much is kept and how much is free where the files lie; None for a bucket."""
+    return None if settings.files_url else DiskRoom(open_home(settings), files)
 
 
 def networks_folder(settings: Settings) -> Path:

@@ -54,6 +54,15 @@ class Outcome:
         """Did the model return a result?"""
         return 200 <= self.http_status < 300
 
+    @property
+    def fault(self) -> str | None:
+        """fal's type of the first error that the body tells, e.g. ``face_detection_error``."""
+        match self.body:
+            case {"detail": [{"type": str() as fault}, *_]} if not self.ok:
+                return fault
+            case _:
+                return None
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:

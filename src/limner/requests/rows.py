@@ -54,6 +54,7 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
         "headers": to_json(dict(outcome.headers)),
         "error": outcome.error,
         "error_type": outcome.error_type,
+        "fault": outcome.fault,
         "files": to_json(outcome.files),
     }
 

@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from limner import __version__
 from limner.endpoints.base import Endpoint
+from limner.files.room import Room
 from limner.files.store import FileStore
 from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
@@ -26,7 +27,7 @@ from limner.server.desk.models import Shelf
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
-from limner.server.metrics import FreeBytes, metrics_router
+from limner.server.metrics import metrics_router
 from limner.server.openapi import documents_router
 from limner.server.platform import Platform, platform_router
 from limner.server.playground import mount_playground
@@ -63,8 +64,8 @@ class ServerParts:
     strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
-    #: Free bytes where files lie, for ``/metrics``.
-    free_bytes: FreeBytes = field(default=lambda: None)
+    #: Looks at the disk where files lie, for ``/metrics``; None where they lie on none.
+    room: Callable[[], Room] | None = None
     #: The built web page to show at ``/``; None for an API without a page.
     playground: Path | None = None
     #: What is told of this server beside the ledger: engines, workers, retention.
@@ -109,7 +110,7 @@ def create_app(parts: ServerParts) -> FastAPI:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
     app.include_router(desk_router(gate, _desk(parts)))
-    app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.free_bytes))
+    app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.room))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from limner.diffusion.denoiser.denoiser import Denoiser, Job
 from limner.diffusion.denoiser.network import Network
+from limner.diffusion.denoiser.pace import Pace
 from limner.errors import BrokenPicture, NetworkUnfit
 from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
 from tests.diffusion.denoiser.stage import alone, at_every_call, denoiser, equal, latents, together
@@ -75,6 +76,20 @@ def test_requests_share_calls() -> None:
         together(both, PLACES)
     # The second joins while the first's first step is computed.
     assert calls == 5
+
+
+def test_it_counts_its_steps_and_how_full_they_were() -> None:
+    ours = denoiser(PLACES)
+    for request in (Request(steps=4), Request(steps=4, seeds=(1, 2, 3))):
+        latents(ours.draw(request.work(), request.seeds))
+    # A guided sample alone fills half of four places, four times. Three of them take twelve steps,
+    # two at a time whoever is behind: six full calls.
+    assert (ours.pace.steps, ours.pace.rows, ours.pace.places) == (10, 8 + 24, 16 + 24)
+    assert ours.pace.seconds > 0
+
+
+def test_a_step_of_several_calls_counts_all_their_places() -> None:
+    assert Pace(1, 2.0, 3, 4).after(0.5, rows=6, places=4) == Pace(2, 2.5, 9, 12)
 
 
 def test_who_stops_listening_is_gone_at_the_next_step_and_leaves_the_others_alone() -> None:

@@ -11,6 +11,7 @@ Knows samples and turns; knows no prompt, no face, and of requests only whom the
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -23,6 +24,7 @@ from limner.diffusion.denoiser.bucket import Bucket
 from limner.diffusion.denoiser.buckets import row_cost, rows_per_call
 from limner.diffusion.denoiser.coefficients import Coefficients, coefficients
 from limner.diffusion.denoiser.network import Network
+from limner.diffusion.denoiser.pace import Pace
 from limner.diffusion.denoiser.reading import rows_of
 from limner.diffusion.denoiser.sample import Sample, advance
 from limner.diffusion.denoiser.turns import Turns, Waiting
@@ -105,6 +107,8 @@ class Denoiser:
 
     def __init__(self, rows: Rows = rows_per_call) -> None:
         """``rows``: in one call, for a device and a size (width, height)."""
+        #: What it has done so far.
+        self.pace = Pace()
         self._rows = rows
         self._turns = Turns()
         self._live: list[_Live] = []
@@ -226,6 +230,7 @@ class Denoiser:
 
     def _advance(self, chosen: Sequence[_Live]) -> None:
         """Compute the samples' rows, as many calls as they need, and take the step."""
+        began = time.perf_counter()
         samples = [each.sample for each in chosen]
         asked = [row for sample in samples for row in sample.asked()]
         places, company = self._places(chosen[0]), chosen[0].company
@@ -243,6 +248,7 @@ class Denoiser:
         for job in {each.job for each in chosen}:
             if not job.over:
                 job.tell()
+        self.pace = self.pace.after(time.perf_counter() - began, len(asked), places)
 
     def _places(self, each: _Live) -> int:
         work = each.job.work
