@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import structlog
@@ -16,6 +18,7 @@ from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
+from limner.tracing import Tracing, open_tracing
 
 
 def open_home(settings: Settings) -> Path:
@@ -82,6 +85,11 @@ def input_limits(settings: Settings) -> Limits:
 def tls_folder(settings: Settings) -> Path:
     """Where our own certificate authority lies."""
     return open_home(settings) / "tls"
+
+
+def traced() -> AbstractContextManager[Tracing | None]:
+    """Tracing, where the environment asks for it; None where it does not."""
+    return open_tracing(os.environ) or nullcontext()
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -248,14 +248,15 @@ def _refuse_what_is_not_shared(settings: Settings) -> None:
 
 
 def _handed_down() -> dict[str, str]:
-    """The variables that an actor is made with: Limner's, and those that say where S3 is.
+    """The variables that an actor is made with: Limner's, and those that say where S3 and a
+    collector of traces are.
 
     Not by Ray's runtime_env, which its dashboard shows. Files are every machine's own.
     """
     return {
         name: value
         for name, value in os.environ.items()
-        if name.startswith((PREFIX, "AWS_")) and name != CONFIG_VARIABLE
+        if name.startswith((PREFIX, "AWS_", "OTEL_")) and name != CONFIG_VARIABLE
     }
 
 

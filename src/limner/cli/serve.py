@@ -29,6 +29,7 @@ from limner.cli.house import (
     room,
     set_up_logging,
     tls_folder,
+    traced,
     workshop,
 )
 from limner.cli.shelves import shelves
@@ -110,7 +111,7 @@ def serve(
     set_up_logging(settings)
     workers = settings.workers if with_workers else 0
     supervisor = Supervisor(worker_command, workers)
-    with open_ledger(settings) as ledger:
+    with traced() as tracing, open_ledger(settings) as ledger:
         local = is_loopback(listen.host)
         key = key_line(ledger, listen)
         files = open_files(settings)
@@ -134,6 +135,7 @@ def serve(
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
                 room=room(settings, files),
+                tracing=tracing,
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
                 shelves=shelves(settings),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import typer
 
-from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
+from limner.cli.house import open_files, open_ledger, set_up_logging, traced, workshop
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.settings import Settings
@@ -85,7 +85,7 @@ def open_worker(
     engines = Engines(endpoints, settings.engine, workshop(settings))
     if warm:
         engines.warm_up()
-    with open_ledger(settings) as ledger:
+    with traced() as tracing, open_ledger(settings) as ledger:
         yield Worker(
             WorkerParts(
                 ledger=ledger,
@@ -101,6 +101,7 @@ def open_worker(
                 lease=settings.lease,
                 retention=settings.retention,
                 device=device,
+                tracing=tracing,
             )
         )
 

@@ -53,6 +53,7 @@ _MANY_MACHINES = (
 
 _FIGURES = (
     "ALTER TABLE requests ADD COLUMN fault TEXT",
+    "ALTER TABLE requests ADD COLUMN trace TEXT",
     "ALTER TABLE workers ADD COLUMN steps BIGINT",
     "ALTER TABLE workers ADD COLUMN step_seconds {seconds}",
     "ALTER TABLE workers ADD COLUMN step_rows BIGINT",

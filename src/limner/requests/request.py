@@ -107,6 +107,8 @@ class Submission:
     hint: str | None = None
     #: A retried submit with the same key is the same request.
     idempotency_key: str | None = None
+    #: W3C traceparent of the span in which it was taken in; None where nobody traces.
+    trace: str | None = None
 
     @property
     def files_given(self) -> tuple[str, ...]:

@@ -66,6 +66,8 @@ requests = sa.Table(
     sa.Column("hint", sa.Text),
     #: The type of the first entry of the outcome's ``detail``; null where it has none.
     sa.Column("fault", sa.Text),
+    #: W3C traceparent of the span in which it was taken in; null where nobody traces.
+    sa.Column("trace", sa.Text),
 )
 
 _waiting = requests.c.status == "queued"

@@ -42,6 +42,13 @@ from limner.server.tokens import tokens_router
 from limner.server.visitors import LOCAL_ORIGINS
 from limner.server.watch import Watch
 from limner.server.webhooks import Post, Webhooks
+from limner.tracing import Tracing
+
+#: FastAPI's own spans, logs and figures of calls, whatever the environment says: they hold
+#: addresses with what callers put into them, and inputs that were refused.
+NO_SPANS_OF_CALLS: Any = dict.fromkeys(
+    ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
+)
 
 #: Seconds the ledger gets to answer whether it is there.
 READY_WITHIN = 2.0
@@ -68,6 +75,8 @@ class ServerParts:
     room: Callable[[], Room] | None = None
     #: The built web page to show at ``/``; None for an API without a page.
     playground: Path | None = None
+    #: None where nobody asks for traces.
+    tracing: Tracing | None = None
     #: What is told of this server beside the ledger: engines, workers, retention.
     about: Callable[[], Mapping[str, Any]] = field(default=dict)
     #: Starts the workers anew, so that they choose their engines again.
@@ -93,16 +102,18 @@ def create_app(parts: ServerParts) -> FastAPI:
         gate,
         max_body_bytes=parts.max_body_bytes,
         strict=parts.strict,
+        tracing=parts.tracing,
     )
 
     watch = Watch()
-    webhooks = Webhooks(parts.ledger, signer, parts.post, watch)
+    webhooks = Webhooks(parts.ledger, signer, parts.post, watch, parts.tracing)
     app = FastAPI(
         title="Limner",
         version=__version__,
         lifespan=_lifespan(parts, watch, webhooks),
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=NO_SPANS_OF_CALLS,
         middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
     )
     problems.install(app)
