@@ -154,6 +154,8 @@ class _Actors:
         self._ledger = ledger
         self._scale = Scale(settings.slots, wishes.patience)
         self._seats: list[_Seat] = []
+        #: How many there may have been at the last look.
+        self._most: int | None = None
         gpu = wishes.device != "cpu"
         self._needs = {"GPU": 1, "CPU": 1} if gpu else {"CPU": settings.threads}
         self._made_with = (wishes.endpoints, gpu, wishes.warm, _handed_down())
@@ -182,8 +184,9 @@ class _Actors:
             idle = [seat for seat in self._seats if not seat.placed]
             idle += [seat for seat in self._seats if seat.name and seat.name not in holders]
             self._let_go(idle[: there - wanted])
-        if len(self._seats) != there:
+        if (len(self._seats), most) != (there, self._most):
             log.info("ray_workers", number=len(self._seats), requests=requests, room=most)
+        self._most = most
 
     def end(self) -> None:
         """Let all of them go."""
