@@ -61,7 +61,7 @@ class Announcement:
         if "diffusion" not in self._engines.open_names():
             return None
         denoiser = importlib.import_module("limner.diffusion.denoiser.denoiser").Denoiser
-        return Pace(*self._engines.commons.of(denoiser).pace)
+        return Pace(*self._engines.commons.of(denoiser).meter.pace)
 
     def _memory(self) -> tuple[int | None, int | None]:
         """Free and total bytes of the accelerator that is in use, else of the machine."""

@@ -1,15 +1,17 @@
 """How fast the running batch goes and how full it is, counted since its worker began.
 
-Knows numbers; knows no sample and no clock.
+Knows numbers and a clock; knows no sample.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 
 class Pace(NamedTuple):
-    """What has been done so far. Read by other threads: a step is a new one of these."""
+    """What has been done so far."""
 
     #: Steps of the running batch, each in as many calls as it needed.
     steps: int = 0
@@ -20,9 +22,36 @@ class Pace(NamedTuple):
     #: Places of the calls, the empty ones too.
     places: int = 0
 
-    def after(self, seconds: float, rows: int, places: int) -> Pace:
-        """With one step more, of so many rows in calls of so many places each."""
-        calls = -(-rows // places)
-        return Pace(
-            self.steps + 1, self.seconds + seconds, self.rows + rows, self.places + calls * places
+
+class Given(NamedTuple):
+    """A step that is given to the device: since when, its rows, and the places of each call."""
+
+    at: float
+    rows: int
+    places: int
+
+
+class Meter:
+    """Counts steps as they are heard of. ``pace`` may be read by any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.pace = Pace()
+        self._heard_at = 0.0
+        #: Seconds that only go forward.
+        self.clock = clock
+
+    def heard(self, step: Given) -> None:
+        """The device is done with a step.
+
+        It took from when it was given to the device, or from the end of the one before, which the
+        device was still at.
+        """
+        since, self._heard_at = max(self._heard_at, step.at), self.clock()
+        places = -(-step.rows // step.places) * step.places
+        done = self.pace
+        self.pace = Pace(
+            done.steps + 1,
+            done.seconds + self._heard_at - since,
+            done.rows + step.rows,
+            done.places + places,
         )
