@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from limner.endpoints.accept import accept
 from limner.errors import Refused, bad_request
-from limner.files.store import FileStore, StoredFile, reserve
+from limner.files.store import MOST_PARTS, FileStore, StoredFile, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
 from limner.server.lifetimes import LIFECYCLE_HEADERS, wanted_life
@@ -107,10 +107,11 @@ class Storage:
         await self._save(request, self._access.ticket(ticket))
         return Response(status_code=200)
 
-    async def put_part(self, request: Request, ticket: str, number: int) -> Response:
+    async def put_part(self, request: Request, ticket: str, number: str) -> Response:
         """A part, in JavaScript's dialect: the answer's JSON tells the ETag."""
         etag = await self._save_part(request, self._access.ticket(ticket).name, number)
-        return JSONResponse({"partNumber": number, "etag": etag}, headers={"etag": f'"{etag}"'})
+        told = {"partNumber": int(number), "etag": etag}
+        return JSONResponse(told, headers={"etag": f'"{etag}"'})
 
     async def complete(self, request: Request, ticket: str) -> Response:
         """Join the parts, JavaScript's dialect."""
@@ -134,7 +135,7 @@ class Storage:
         )
 
     async def put_file_part(
-        self, request: Request, name: str, upload: str, number: int
+        self, request: Request, name: str, upload: str, number: str
     ) -> Response:
         """A part, in Python's dialect: the ETag is a header."""
         etag = await self._save_part(request, self._named(upload, name).name, number)
@@ -186,11 +187,13 @@ class Storage:
             lambda: self._files.save(ticket.name, pulled(body), ticket.description)
         )
 
-    async def _save_part(self, request: Request, name: str, number: int) -> str:
+    async def _save_part(self, request: Request, name: str, number: str) -> str:
+        if not (number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_PARTS))):
+            raise bad_request(f"A part's number is from 1 to {MOST_PARTS}")
         body = self._capped(request)
         try:
             return await anyio.to_thread.run_sync(
-                lambda: self._files.save_part(name, number, pulled(body))
+                lambda: self._files.save_part(name, int(number), pulled(body))
             )
         except ValueError as error:
             raise bad_request(str(error)) from None
@@ -198,9 +201,11 @@ class Storage:
     async def _join(self, request: Request, ticket: Ticket) -> Response:
         said = accept(CompleteRequest, await read_json(request, MOST_JSON))
         numbers = [part.partNumber for part in said.parts]
-        stored = await anyio.to_thread.run_sync(
-            lambda: self._files.join_parts(ticket.name, numbers, ticket.description)
-        )
+        stored = None
+        if all(1 <= number <= MOST_PARTS for number in numbers):
+            stored = await anyio.to_thread.run_sync(
+                lambda: self._files.join_parts(ticket.name, numbers, ticket.description)
+            )
         if stored is None:
             raise bad_request("A part is missing; send it again")
         if stored.size > self._limits.max_bytes:
@@ -247,7 +252,7 @@ def storage_router(storage: Storage) -> APIRouter:
     router.add_api_route(f"{media}/uploads/{{ticket}}", storage.put, methods=["PUT"])
     router.add_api_route(f"{media}/uploads/{{ticket}}/complete", storage.complete, methods=["POST"])
     router.add_api_route(
-        f"{media}/uploads/{{ticket}}/{{number:int}}", storage.put_part, methods=["PUT"]
+        f"{media}/uploads/{{ticket}}/{{number}}", storage.put_part, methods=["PUT"]
     )
     router.add_api_route(f"{media}/files/upload", storage.upload, methods=["POST"])
     router.add_api_route(
@@ -255,6 +260,6 @@ def storage_router(storage: Storage) -> APIRouter:
     )
     part = f"{media}/files/{{name}}/multipart/{{upload}}"
     router.add_api_route(f"{part}/complete", storage.complete_file, methods=["POST"])
-    router.add_api_route(f"{part}/{{number:int}}", storage.put_file_part, methods=["PUT"])
+    router.add_api_route(f"{part}/{{number}}", storage.put_file_part, methods=["PUT"])
     router.add_api_route(f"{media}/files/{{name}}", storage.read, methods=["GET", "HEAD"])
     return router
