@@ -29,6 +29,7 @@ from tests.server.test_any_call import finite
 
 METRONOME = "limner/metronome"
 HOSTS = {part: host for host, part in reversed(PARTS.items())}
+MODEL = "/fal.ai/models/fal-ai/face-to-sticker"
 EVIL = "https://evil.example.org"
 
 #: Method, path as it is written at the router with its host before it.
@@ -144,11 +145,12 @@ def assert_guarded(headers: Any) -> None:
         ("GET", "/nowhere", {}, 404),
         ("PATCH", "/health", {}, 405),
         ("GET", "/health", {"host": "a b"}, 400),
+        ("GET", MODEL, {"host": "[:::]", "accept": "text/html"}, 400),
         ("GET", "/limner/v1/me", {"origin": EVIL}, 403),
         ("POST", "/fal.run/fal-ai/face-to-sticker", {}, 422),
         ("POST", f"/fal.run/{METRONOME}/stream", {}, 200),
         ("GET", "/api/fal/proxy", {}, 400),
-        ("GET", "/fal.ai/models/fal-ai/face-to-sticker", {"accept": "text/html"}, 307),
+        ("GET", MODEL, {"accept": "text/html"}, 307),
         ("GET", "/metrics", {}, 200),
         (
             "OPTIONS",
