@@ -46,6 +46,9 @@ PUBLIC = {
     "/api.fal.ai/v1/models", "/v3.fal.media/files/{name}",
 }  # fmt: skip
 
+#: What only an admin may see or do.
+OPERATORS = ("/limner/v1/models", "/limner/v1/keys", "/limner/v1/system", "/metrics")
+
 #: What stands for a path's parameter where it must be understood to get anywhere.
 PLAIN = {"number": "1", "rest": "status"}
 
@@ -83,6 +86,29 @@ def test_no_route_does_anything_for_a_page_of_another_site(
         expected = {200, 404} if method == "GET" and is_public(path) else {401, 403, 405}
         assert answer.status_code in expected, (headers, answer.text)
         assert "access-control-allow-origin" not in answer.headers
+
+
+@EACH
+def test_every_route_wants_a_key_and_an_operators_an_admins(
+    guarded: Server, user: dict[str, str], tokens: str, method: str, path: str
+) -> None:
+    if is_public(path):
+        pytest.skip("anybody may read it")
+    asked = filled(path)
+    # An upload has its ticket instead, and here it has none.
+    assert guarded.call(method, asked, content="{}").status_code in {401, 405}
+    token = guarded.call(method, f"{asked}?fal_jwt_token={tokens}", content="{}").status_code
+    if METRONOME not in path and "{app}" not in path:
+        assert token in {401, 403}
+    if path.startswith(OPERATORS):
+        assert guarded.call(method, asked, headers=user, content="{}").status_code == 403
+
+
+@pytest.fixture(scope="module")
+def tokens(guarded: Server, user: dict[str, str]) -> str:
+    """A browser's token for the metronome."""
+    asked = {"allowed_apps": [METRONOME]}
+    return guarded.post("/rest.fal.ai/tokens/", json=asked, headers=user).json()
 
 
 def test_an_image_of_another_site_starts_no_run_and_ones_own_page_does(server: Server) -> None:
