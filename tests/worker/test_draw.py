@@ -20,6 +20,7 @@ from limner.worker import draw as drawing
 from limner.worker.draw import Stopped, draw
 from limner.worker.engines import Engines
 from limner.worker.pictures import RequestPictures
+from tests.rig.process import eventually
 
 
 class Nothing(BaseModel):
@@ -29,15 +30,22 @@ class Nothing(BaseModel):
 class Stepping:
     """A stand-in for an engine: three steps."""
 
+    def __init__(self) -> None:
+        self.drawn = 0
+
     def draw(self, input: Nothing, pictures: Pictures) -> Generator[Step, None, Nothing]:  # noqa: ARG002
         for number in range(3):
+            self.drawn += 1
             yield Step(f"step {number}")
         return Nothing()
 
 
+ENGINE = Stepping()
+
+
 def open_engine(_: Workshop) -> Stepping:
-    """The engine."""
-    return Stepping()
+    """The engine of the running test."""
+    return ENGINE
 
 
 ENDPOINT = Endpoint(
@@ -77,6 +85,7 @@ class Slow(Ledger):
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Generator[Slow]:
+    ENGINE.drawn = 0
     with Slow(f"sqlite:///{tmp_path / 'ledger.db'}") as it:
         yield it
 
@@ -102,9 +111,10 @@ def started(ledger: Slow, tmp_path: Path) -> Future[object]:
 def test_a_step_is_drawn_while_the_one_before_is_written(ledger: Slow, tmp_path: Path) -> None:
     came = started(ledger, tmp_path)
     ledger.wait_for(1)  # "Drawn by …" is told, and the first step drawn; it waits for the answer
+    assert eventually(lambda: ENGINE.drawn == 1)
     with pytest.raises(TimeoutError):
         came.result(0.2)
-    assert len(ledger.told) == 1
+    assert (ENGINE.drawn, len(ledger.told)) == (1, 1)
     ledger.answers[0].set_result(Standing.ON)
     ledger.wait_for(2)
     ledger.answers[1].set_result(Standing.CANCEL)
@@ -112,6 +122,15 @@ def test_a_step_is_drawn_while_the_one_before_is_written(ledger: Slow, tmp_path:
         came.result(10)
     assert stopped.value.standing is Standing.CANCEL
     assert ledger.told == ["Drawn by the sketch engine", "step 0"]
+
+
+def test_a_cancel_that_meets_the_last_step_leaves_no_outcome(ledger: Slow, tmp_path: Path) -> None:
+    came = started(ledger, tmp_path)
+    for number, answer in enumerate([Standing.ON] * 3 + [Standing.CANCEL]):
+        ledger.wait_for(number + 1)
+        ledger.answers[number].set_result(answer)
+    with pytest.raises(Stopped):
+        came.result(10)
 
 
 def test_a_ledger_that_is_away_holds_a_drawing_up_once(
