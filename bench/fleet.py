@@ -87,14 +87,15 @@ class Demand:
         return self.requests / SECONDS * (1 + SWING)
 
 
-def simulate(demand: Demand, workers: int) -> Seen:
+def simulate(demand: Demand, workers: int, left_below: int | None = None) -> Seen:
     """A day; every worker fails about once a week and is back after five minutes."""
-    fleet = Fleet(workers, SLOTS, between_failures=WEEK, repair=300.0, ledger=LEDGER)
+    fleet = Fleet(workers, SLOTS, WEEK, 300.0, left_below, LEDGER)
     return Day(fleet, seed=demand.seed).run(demand.jobs())
 
 
-def row(demand: Demand, workers: int, seen: Seen) -> list[str]:
+def row(demand: Demand, workers: int, left_below: int | None) -> list[str]:
     """One day as a line of the table."""
+    seen = simulate(demand, workers, left_below)
     times = [
         f"{share_below(seen.times[kind.name], share):.2f}"
         for kind in (demand.face_id, demand.sticker)
@@ -104,6 +105,7 @@ def row(demand: Demand, workers: int, seen: Seen) -> list[str]:
     return [
         f"{demand.requests:,}",
         str(workers),
+        "idle" if left_below == 1 else "has a slot free",
         f"{100 * seen.busy / (workers * seen.until):.0f} %",
         *times,
         f"{share_below(waits, 0.95):.2f}",
@@ -139,14 +141,15 @@ def main(arguments: list[str]) -> None:
     console = Console(width=150)
     days = Table(title="A day", title_justify="left")
     for heading in (
-        *("requests", "workers", "busy"),
+        *("requests", "workers", "left to one that is", "busy"),
         *("face-id p50 s", "p95", "p99", "sticker p50 s", "p95", "p99"),
         *("wait p95 s", "weights opened", "failures / drawn again"),
     ):
         days.add_column(heading, justify="right")
     million = Demand(1_000_000, face_id, sticker)
-    for workers in (200, 40, 30, 24):
-        days.add_row(*row(million, workers, simulate(million, workers)))
+    for workers in (200, 24):
+        for left_below in (None, 1):
+            days.add_row(*row(million, workers, left_below))
     console.print(days)
     for requests in (1_000_000, 10_000_000):
         console.print(limits(Demand(requests, face_id, sticker)))

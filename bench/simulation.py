@@ -37,6 +37,9 @@ class Fleet:
     #: Seconds of one worker between two failures, and until it is back; 0 for never.
     between_failures: float = 0.0
     repair: float = 300.0
+    #: A request is left to a worker that has its weights while that draws fewer than this many;
+    #: None: while it has a slot free, as the ledger does it.
+    left_below: int | None = None
     #: Seconds that the ledger takes to hand a request over: submit, bell, claim, finish.
     ledger: float = 0.0
 
@@ -193,7 +196,12 @@ class Day:
         if not self._free:
             self._queue.add(job)
             return
-        having = [each for each in self._having.get(job.weights, ()) if self._is_free(each)]
+        most = self._fleet.left_below or self._fleet.slots
+        having = [
+            each
+            for each in self._having.get(job.weights, ())
+            if self._is_free(each) and len(each.jobs) < most
+        ]
         self._claim(self._random.choice(having or self._free), job)
 
     def _offer(self) -> None:
