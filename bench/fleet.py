@@ -39,7 +39,8 @@ STEPS = ((0.5, 0.2), (1.0, 0.7), (2.0, 0.1))
 SLOTS = 8
 WEEK = 7 * 86_400.0
 
-#: Seconds from submit to claim and from the last step to the answer: docs/benchmarks.md.
+#: Seconds from submit to claim and from the last step to the answer, together. Assumed: some four
+#: commits of an unhurried database.
 LEDGER = 0.006
 
 #: Transactions of a request besides one a step: submit, claim, finish, five log lines, reads.
@@ -147,7 +148,7 @@ def main(arguments: list[str]) -> None:
     ):
         days.add_column(heading, justify="right")
     million = Demand(1_000_000, face_id, sticker)
-    for workers in (200, 24):
+    for workers in (200, 30):
         for left_below in (None, 1):
             days.add_row(*row(million, workers, left_below))
     console.print(days)

@@ -1,8 +1,9 @@
 """How long a step takes, by rows in a call: the numbers that the simulation of a fleet stands on.
 
-**Predicted**, for one NVIDIA H200 in bf16: a per-operator model of each network (its FLOPs by tile
-and wave, attention at published rates, norms by memory traffic). A measured table takes their
-place by being handed to ``bench.fleet`` (``--steps FILE``). Knows numbers; knows no queue.
+For one NVIDIA H100 in bf16. SD 1.5's and SDXL's UNet are measured (docs/gpu.md, 2026-11-26); a
+sticker's two ControlNets are not, and stand as the share of SDXL's UNet that a per-operator model
+predicts: 0.70 of it at 2 rows, 0.69 at 8. Another table takes this one's place by being handed to
+``bench.fleet`` (``--steps FILE``). Knows numbers; knows no queue.
 """
 
 from __future__ import annotations
@@ -43,18 +44,14 @@ class Kind:
 
 
 #: SD 1.5 at 512², four pictures; 859 M parameters, 1.7 GB to open.
-FACE_ID = Kind(
-    "face-id", 8, 50, ((2, 4.43), (8, 13.81), (16, 25.8), (32, 49.6)), 0.12, 1.0, 0.4, 0.5
-)
+FACE_ID = Kind("face-id", 8, 50, ((2, 7.1), (8, 20.0), (32, 71.9)), 0.12, 1.0, 0.4, 0.5)
 
 #: SDXL at 1024² with InstantID's ControlNet in all steps and depth's in 11 of 20.
-STICKER = Kind(
-    "sticker", 2, 20, ((2, 44.5), (4, 80.4), (8, 151.0), (16, 294.0)), 0.15, 4.0, 0.4, 2.5
-)
+STICKER = Kind("sticker", 2, 20, ((2, 57.8), (8, 214.9)), 0.15, 4.0, 0.4, 2.5)
 
 
 def kinds(measured: Path | None = None) -> tuple[Kind, Kind]:
-    """The two kinds; ``measured`` is JSON, name → rows → milliseconds, for what was measured."""
+    """The two kinds; ``measured`` is JSON, name → rows → milliseconds, in their place."""
     told = json.loads(measured.read_text()) if measured is not None else {}
     made = [
         replace(

@@ -108,7 +108,7 @@ def test_weights_are_opened_where_they_are_not_and_found_where_they_are() -> Non
 def test_a_request_is_left_to_who_has_its_weights_or_only_to_who_is_idle() -> None:
     heavy = Kind("heavy", 1, 1, ((1, 1000.0), (2, 2000.0)), 0.0, 4.0, 0.0, 0.0)
     jobs = [Job(heavy, 0.0, 6), Job(heavy, 5.0, 6)]
-    # Opened in 4 s, both share a batch from second 5 on: 1 step is done, 5 take 2 s each, 1 is left.
+    # Opened in 4 s. The first joins at 4, the second at 5: 1 step is done, 5 take 2 s, 1 is left.
     kept = Day(Fleet(2, 2)).run([Job(heavy, 0.0, 6), Job(heavy, 5.0, 6)])
     assert kept.times["heavy"] == pytest.approx([15.0, 11.0])
     assert kept.opened == 1
@@ -138,7 +138,7 @@ def test_its_queue_goes_as_the_ledgers(tmp_path: Path) -> None:
                 waiting -= 1
 
 
-def test_a_measured_table_takes_the_predicted_ones_place(tmp_path: Path) -> None:
+def test_a_table_that_is_handed_over_takes_the_place_of_what_it_names(tmp_path: Path) -> None:
     (tmp_path / "steps.json").write_text('{"sticker": {"8": 100, "2": 40}}')
     face_id, sticker = kinds(tmp_path / "steps.json")
     assert face_id == FACE_ID
