@@ -20,6 +20,7 @@ from limner.worker import draw as drawing
 from limner.worker.draw import Stopped, draw
 from limner.worker.engines import Engines
 from limner.worker.pictures import RequestPictures
+from limner.worker.trace import Trace
 from tests.rig.process import eventually
 
 
@@ -100,7 +101,9 @@ def started(ledger: Slow, tmp_path: Path) -> Future[object]:
 
     def run() -> None:
         try:
-            came.set_result(draw(request, engines, pictures, ledger, lambda: Standing.ON))
+            came.set_result(
+                draw(request, engines, pictures, ledger, lambda: Standing.ON, Trace(None, request))
+            )
         except Stopped as stopped:
             came.set_exception(stopped)
 
