@@ -27,8 +27,8 @@ from limner.requests.tables import logs, requests
 from limner.requests.tally import WAITING
 from limner.requests.turns import RETURNED
 
-#: As at fal: attempts in total before a request whose workers keep getting lost fails.
-MOST_ATTEMPTS = 10
+#: A request that so many workers were lost with fails: it may be what ends them (decision 0041).
+MOST_LOSSES = 3
 
 COLUMNS = requests.c
 
@@ -139,7 +139,7 @@ def reap(connection: sa.Connection, now: float, rules: Rules) -> Reaped:
     )
     late = [WAITING, COLUMNS.start_by <= now]
     lost = [_RUNNING, COLUMNS.lease_until < now]
-    hopeless = sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_ATTEMPTS)
+    hopeless = sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_LOSSES)
     ended = [
         *end(connection, late, NOT_STARTED, now, rules),
         *end(connection, [*lost, COLUMNS.cancel_requested], CANCELLED, now, rules),
