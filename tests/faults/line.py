@@ -34,6 +34,10 @@ class Trouble:
     cut_after: int | None = None
     #: New connections get these bytes for an answer, whatever they ask.
     answer: bytes | None = None
+    #: New connections' first call is passed on, and these bytes come back instead of its answer.
+    instead: bytes | None = None
+    #: Only the next connection has it.
+    once: bool = False
 
 
 FINE = Trouble()
@@ -89,10 +93,13 @@ class Line:
         ends = [to_caller]
         self._open.add(to_caller)
         try:
+            trouble = self._trouble
+            if trouble.once:
+                self._trouble = FINE
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                if self._trouble.refuse:
+                if trouble.refuse:
                     return
-                if (answer := self._trouble.answer) is not None:
+                if (answer := trouble.answer) is not None:
                     await from_caller.readuntil(b"\r\n\r\n")
                     to_caller.write(answer)
                     await to_caller.drain()
@@ -103,10 +110,8 @@ class Line:
                 self._open.add(to_target)
                 ends.append(to_target)
                 passing = [
-                    asyncio.ensure_future(self._pass(from_caller, to_target, None)),
-                    asyncio.ensure_future(
-                        self._pass(from_target, to_caller, self._trouble.cut_after)
-                    ),
+                    asyncio.ensure_future(self._pass(from_caller, to_target, FINE)),
+                    asyncio.ensure_future(self._pass(from_target, to_caller, trouble)),
                 ]
                 try:
                     await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
@@ -121,13 +126,18 @@ class Line:
                 end.close()
 
     async def _pass(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, most: int | None
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, trouble: Trouble
     ) -> None:
-        passed = 0
+        """Pass one way on; ``trouble`` is what the connection was made with."""
+        passed, most = 0, trouble.cut_after
         while piece := await source.read(CHUNK):
             await asyncio.sleep(self._trouble.delay)
             while self._trouble.stuck:
                 await asyncio.sleep(LOOK_EVERY)
+            if trouble.instead is not None:
+                target.write(trouble.instead)
+                await target.drain()
+                return
             if most is not None and passed + len(piece) > most:
                 target.write(piece[: most - passed])
                 await target.drain()

@@ -67,6 +67,8 @@ def test_a_line_passes_on_until_it_is_troubled(line: Line) -> None:
         assert call.recv(4096) == b""
     with line.troubled(Trouble(answer=b"no")), socket.create_connection(address) as call:
         assert said_back(call, b"GET / HTTP/1.1\r\n\r\n") == b"no"
+    with line.troubled(Trouble(instead=b"no")), socket.create_connection(address) as call:
+        assert said_back(call, b"yes") == b"no"
     with line.troubled(Trouble(cut_after=3)), socket.create_connection(address) as call:
         assert said_back(call, b"ab") == b"ab"
         call.sendall(b"cdef")

@@ -175,7 +175,8 @@ def trouble_the_wire(world: World, chance: random.Random) -> frozenset[int]:
 
 
 def trouble_the_road(world: World, chance: random.Random) -> frozenset[int]:
-    """S3 does not answer, or slowly, or with half an answer, or with 500 and 503."""
+    """S3 does not answer, or slowly, or with half an answer, or with 500 and 503, having done what
+    it was asked or not."""
     assert world.road is not None
     if chance.random() < 0.5:
         trouble(world.road, chance)
@@ -188,7 +189,9 @@ def trouble_the_road(world: World, chance: random.Random) -> frozenset[int]:
         status,
         len(said),
     )
-    with world.road.troubled(Trouble(answer=head + b"connection: close\r\n\r\n" + said)):
+    told = head + b"connection: close\r\n\r\n" + said
+    kinds = (Trouble(answer=told), Trouble(instead=told))
+    with world.road.troubled(chance.choice(kinds)):
         world.road.drop()
         time.sleep(chance.uniform(0.2, 3))
     return NOBODY
