@@ -18,7 +18,7 @@ from itertools import count
 from tests.faults.client import Caller, Client, read_result
 from tests.faults.history import Fault, History, outcome_urls
 from tests.faults.receiver import Receiver
-from tests.faults.vocabulary import possible
+from tests.faults.vocabulary import Kind, possible
 from tests.faults.world import SLOTS, WORKERS, Plan, World
 from tests.rig.process import eventually
 
@@ -35,8 +35,9 @@ OWED = 30.0
 class Mayhem:
     """A round in a world of its own."""
 
-    def __init__(self, seed: int, faults: int, plan: Plan, groups: Sequence[str]) -> None:
-        """``faults``: how many there are; those that kill, where ``groups`` has such."""
+    def __init__(self, seed: int, faults: int | None, plan: Plan, groups: Sequence[str]) -> None:
+        """``faults``: how many there are; those that kill, where ``groups`` has such. None: one of
+        each kind."""
         self._seed = seed
         self._most = faults
         self._plan = plan
@@ -81,13 +82,17 @@ class Mayhem:
                 for n in range(CLIENTS)
             ]  # fmt: skip
             try:
-                while self.done() < self._most:
+                kinds = possible(world, self._groups)
+                once = self._chance.sample(kinds, len(kinds))
+                while once if self._most is None else self.done() < self._most:
                     time.sleep(self._chance.uniform(0.1, 1.0))
                     eventually(self._drawing, within=60)
                     for future in futures:
                         if future.done():
                             future.result()  # raises what ended it
-                    self._one_fault(world)
+                    weights = [each.weight for each in kinds]
+                    drawn = self._chance.choices(kinds, weights)[0]
+                    self._one_fault(world, once.pop() if self._most is None else drawn)
             finally:
                 enough.set()
                 for future in futures:
@@ -105,9 +110,7 @@ class Mayhem:
             for end in account.results
         )
 
-    def _one_fault(self, world: World) -> None:
-        kinds = possible(world, self._groups)
-        kind = self._chance.choices(kinds, [each.weight for each in kinds])[0]
+    def _one_fault(self, world: World, kind: Kind) -> None:
         began = time.monotonic()
         killed = kind.do(world, self._chance)
         self.history.faults.append(
