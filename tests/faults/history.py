@@ -131,13 +131,11 @@ class History:
         return [*self.odd, *found, *self._shared(), *self._spare(), *self._ahead()]
 
     def _of_one(self, account: Account) -> Iterator[str]:
-        rules = (one_outcome, delivered, monotonous)
-        for rule in rules:
-            for wrong in rule(account):
-                yield f"{account.name}: {wrong}"
-        for wrong in as_asked(account, self._during(account)):
-            yield f"{account.name}: {wrong}"
-        for wrong in (*own_pictures(account, self.pictures), *self._grown(account)):
+        for wrong in (
+            *one_outcome(account), *delivered(account), *monotonous(account),
+            *as_asked(account, self._during(account)), *own_pictures(account, self.pictures),
+            *self._grown(account),
+        ):  # fmt: skip
             yield f"{account.name}: {wrong}"
 
     def _during(self, account: Account) -> list[Fault]:
