@@ -157,8 +157,7 @@ class History:
                 yield f"{mark} belongs to {' and '.join(names)}"
 
     def _spare(self) -> Iterator[str]:
-        """A file that no outcome names may only be left by a process that was killed, or by one
-        whose last word was lost with its database."""
+        """A file of no outcome may only be left by the killed, or by a lost database's workers."""
         stranded = {
             account.wish.number
             for account in self.accounts
@@ -248,8 +247,7 @@ def one_outcome(account: Account) -> Iterator[str]:
 
 
 def as_asked(account: Account, faults: Sequence[Fault]) -> Iterator[str]:
-    """The end is the one that was asked for, or a cancel's when there was one, or one that the
-    faults excuse."""
+    """The end is the one that was asked for, a cancel's, or one that the faults excuse."""
     expected = OUTCOMES[account.wish.ending]
     for end in account.results[:1]:
         if end.code == CANCELLED:
