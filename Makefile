@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PHOTO ?=
 FAULTS ?= --kills 1000
 
-.PHONY: demo test install serve check bench faults deploy-check clean
+.PHONY: demo test install serve check bench faults fuzz deploy-check clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -47,6 +47,13 @@ bench: $(BIN)/.tested  ## Speed, as ratios against a floor in the same run
 
 faults: $(BIN)/.tested  ## A thousand kills and other faults under load, for a night; FAULTS='--help' tells what can be chosen
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+$(BIN)/.fuzz: $(BIN)/.tested
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	@touch $@
+
+fuzz: $(BIN)/.fuzz  ## Every parser under a coverage-guided fuzzer, five minutes each; what fails is left in .fuzz
+	$(BIN)/python -W ignore -m tests.fuzz --seconds 300
 
 # In a virtual environment of their own: two of them are large, and nothing else needs them.
 $(VENV)/deploy/.installed:

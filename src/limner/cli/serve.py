@@ -125,7 +125,9 @@ def serve(
                     own_file=lambda _: None,
                 ).post,
                 storage=StorageLimits(
-                    max_bytes=settings.max_upload_bytes, retention=settings.upload_retention
+                    max_bytes=settings.max_upload_bytes,
+                    retention=settings.upload_retention,
+                    quota=settings.upload_quota,
                 ),
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,

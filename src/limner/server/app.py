@@ -23,6 +23,7 @@ from limner.requests.ledger import Ledger
 from limner.server import problems
 from limner.server.desk import DeskParts, desk_router
 from limner.server.desk.models import Shelf
+from limner.server.guards import Guards
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
@@ -102,7 +103,11 @@ def create_app(parts: ServerParts) -> FastAPI:
         lifespan=_lifespan(parts, watch, webhooks),
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
+        middleware=[
+            Middleware(Guards),
+            _cors(parts),
+            Middleware(Hosts, public_url=parts.public_url),
+        ],
     )
     problems.install(app)
     if parts.playground is not None:
