@@ -17,9 +17,9 @@ METRONOME = "limner/metronome"
 QUEUE = f"/queue.fal.run/{METRONOME}"
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(("engine", "version"), [("sqlite", 1), ("sqlite", 3), ("postgresql", 3)])
 def test_what_waited_in_an_older_database_is_served(
-    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+    engine: str, version: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -44,7 +44,7 @@ def test_what_waited_in_an_older_database_is_served(
                 (7, "done", "well"),
             ]
         }  # fmt: skip
-        make_older(url, 1, list(left.values()))
+        make_older(url, version, list(left.values()))
         server = Server(home, env=env)
         try:
             for number, each in left.items():

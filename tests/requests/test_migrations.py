@@ -27,7 +27,7 @@ LEFT = (
 
 @pytest.fixture(params=VERSIONS)
 def old(request: pytest.FixtureRequest, url: str) -> str:
-    """The address of a database of schema 1, and of 2, with requests in it."""
+    """The address of a database of schema 1, 2 or 3, with requests in it."""
     make_older(url, request.param, LEFT)
     return url
 
@@ -74,6 +74,11 @@ def test_what_waits_in_an_older_database_is_drawn_in_its_order(old: str) -> None
         assert claimed[4].submission.priority is Priority.LOW
         assert ledger.finish("first", 1, Outcome(200, {})).result()
         assert len(ledger.deliveries("first").result()) == 1
+        # Ends are counted as they are today.
+        body = {"detail": [{"type": "face_detection_error"}]}
+        assert ledger.finish("second", 1, Outcome(422, body)).result()
+        counted = {each.outcome: each.number for each in ledger.figures().result().ended}
+        assert counted == {"ok": 1, "face_detection_error": 1}
         # The worker that held one before the update still holds it, or is found lost.
         now = 1011.0
         assert ledger.reap().result().requeued == ("running",)

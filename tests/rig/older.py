@@ -1,6 +1,6 @@
 """Databases as an older Limner left them, with requests in them.
 
-``schemas/1.ENGINE.sql`` is what Limner made of an empty database when its schema was 1.
+``schemas/N.ENGINE.sql`` is what Limner made of an empty database when its schema was N.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from limner.requests.connections import is_sqlite, postgresql_url
 SCHEMAS = Path(__file__).parent / "schemas"
 
 #: Those there were before this one.
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 
 _ROW = sa.text(
     "INSERT INTO requests (id, endpoint, path, key_id, priority, status, attempt, losses,"
@@ -53,9 +53,10 @@ def opened(url: str) -> sa.Engine:
 def make_older(url: str, version: int, left: Sequence[Left]) -> None:
     """Make of an empty database what a Limner of that schema left."""
     engine = opened(url)
-    ddl = (SCHEMAS / f"1.{engine.dialect.name}.sql").read_text()
+    since = 3 if version == 3 else 1
+    ddl = (SCHEMAS / f"{since}.{engine.dialect.name}.sql").read_text()
     with engine.begin() as connection:
-        for statement in ddl.split(";\n"):
+        for statement in ddl.split(";\n\n" if since == 3 else ";\n"):
             connection.exec_driver_sql(statement)
         if version == 2:  # it had one column more
             kind = "BLOB" if is_sqlite(url) else "BYTEA"

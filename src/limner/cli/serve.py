@@ -24,11 +24,12 @@ from uvicorn.protocols.http import h11_impl
 import limner
 from limner.cli.about import about
 from limner.cli.house import (
-    free_bytes,
     open_files,
     open_ledger,
+    room,
     set_up_logging,
     tls_folder,
+    traced,
     workshop,
 )
 from limner.cli.shelves import shelves
@@ -110,13 +111,14 @@ def serve(
     set_up_logging(settings)
     workers = settings.workers if with_workers else 0
     supervisor = Supervisor(worker_command, workers)
-    with open_ledger(settings) as ledger:
+    with traced() as tracing, open_ledger(settings) as ledger:
         local = is_loopback(listen.host)
         key = key_line(ledger, listen)
+        files = open_files(settings)
         app = create_app(
             ServerParts(
                 ledger=ledger,
-                files=open_files(settings),
+                files=files,
                 endpoints=endpoints,
                 post=Door(
                     allow_private=settings.allow_private_urls,
@@ -134,7 +136,8 @@ def serve(
                 public_url=settings.public_url,
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
-                free_bytes=lambda: free_bytes(settings),
+                room=room(settings, files),
+                tracing=tracing,
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
                 shelves=shelves(settings),

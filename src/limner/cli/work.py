@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import typer
 
-from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
+from limner.cli.house import open_files, open_ledger, set_up_logging, traced, workshop
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.settings import Settings
@@ -66,12 +67,26 @@ def work(
     """
     settings = Settings()
     set_up_logging(settings)
+    with open_worker(settings, endpoints, device=device or "auto", warm=warm) as worker:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: worker.stop())
+        if until_eof:
+            # The server holds the other end: when it dies, however it dies, so do we.
+            threading.Thread(target=_stop_at_eof, args=(worker,), daemon=True).start()
+        worker.run()
+
+
+@contextmanager
+def open_worker(
+    settings: Settings, endpoints: Sequence[Endpoint], *, device: str, warm: bool
+) -> Generator[Worker]:
+    """A worker with everything it needs open, to be run while the block lasts."""
     files = open_files(settings)
     engines = Engines(endpoints, settings.engine, workshop(settings))
     if warm:
         engines.warm_up()
-    with open_ledger(settings) as ledger:
-        worker = Worker(
+    with traced() as tracing, open_ledger(settings) as ledger:
+        yield Worker(
             WorkerParts(
                 ledger=ledger,
                 files=files,
@@ -85,15 +100,10 @@ def work(
                 slots=settings.slots,
                 lease=settings.lease,
                 retention=settings.retention,
-                device=device or "auto",
+                device=device,
+                tracing=tracing,
             )
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: worker.stop())
-        if until_eof:
-            # The server holds the other end: when it dies, however it dies, so do we.
-            threading.Thread(target=_stop_at_eof, args=(worker,), daemon=True).start()
-        worker.run()
 
 
 def _stop_at_eof(worker: Worker) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from limner.requests.tables import SCHEMA_VERSION, metadata, schema
-from limner.requests.tally import triggers
+from limner.requests.tally import recount, triggers
 
 #: How a type is called where the two engines differ.
 _TYPES = {
@@ -51,8 +51,21 @@ _MANY_MACHINES = (
     "CREATE TABLE residents (hint TEXT NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (hint, worker))",
 )
 
+_FIGURES = (
+    "ALTER TABLE requests ADD COLUMN fault TEXT",
+    "ALTER TABLE requests ADD COLUMN trace TEXT",
+    "ALTER TABLE workers ADD COLUMN steps BIGINT",
+    "ALTER TABLE workers ADD COLUMN step_seconds {seconds}",
+    "ALTER TABLE workers ADD COLUMN step_rows BIGINT",
+    "ALTER TABLE workers ADD COLUMN step_places BIGINT",
+)
+
 #: What makes each version of the one before.
-STEPS: Sequence[tuple[int, Sequence[str]]] = ((2, _PREVIEWS), (3, _MANY_MACHINES))
+STEPS: Sequence[tuple[int, Sequence[str]]] = (
+    (2, _PREVIEWS),
+    (3, _MANY_MACHINES),
+    (4, _FIGURES),
+)
 
 
 def create(connection: sa.Connection) -> None:
@@ -71,6 +84,9 @@ def upgrade(connection: sa.Connection, version: int) -> None:
                 connection.exec_driver_sql(statement.format(**types))
     if version < 3:
         _finish(connection)
+    elif version < 4:
+        for statement in recount(connection.dialect.name):
+            connection.exec_driver_sql(statement)
     connection.execute(schema.update().values(version=SCHEMA_VERSION))
 
 

@@ -43,6 +43,7 @@ def submission_values(submission: Submission) -> dict[str, Any]:
         "files_base": submission.files_base,
         "hint": submission.hint,
         "idempotency_key": submission.idempotency_key,
+        "trace": submission.trace,
     }
 
 
@@ -54,6 +55,7 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
         "headers": to_json(dict(outcome.headers)),
         "error": outcome.error,
         "error_type": outcome.error_type,
+        "fault": outcome.fault,
         "files": to_json(outcome.files),
     }
 
@@ -86,6 +88,7 @@ def request_from(row: sa.Row[Any]) -> Request:
             files_base=row.files_base,
             hint=row.hint,
             idempotency_key=row.idempotency_key,
+            trace=row.trace,
         ),
         status=Status(row.status),
         attempt=row.attempt,
