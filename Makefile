@@ -5,6 +5,7 @@ export LIMNER_HOME
 VENV := .venv
 BIN := $(VENV)/bin
 PHOTO ?=
+FAULTS ?= --kills 1000
 
 .PHONY: demo test install serve check bench faults fuzz deploy-check clean
 .DEFAULT_GOAL := demo
@@ -44,8 +45,8 @@ serve: $(BIN)/.installed  ## Serve on http://127.0.0.1:8000
 bench: $(BIN)/.tested  ## Speed, as ratios against a floor in the same run
 	$(BIN)/python -m bench
 
-faults: $(BIN)/.tested  ## A thousand kills under load, for a night; prints the seed of every round
-	$(BIN)/python -m tests.faults --kills 1000
+faults: $(BIN)/.tested  ## A thousand kills and other faults under load, for a night; FAULTS='--help' tells what can be chosen
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 $(BIN)/.fuzz: $(BIN)/.tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0

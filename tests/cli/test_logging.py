@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -53,3 +56,16 @@ def test_uvicorn_does_not_tell_what_a_call_failed_with(caplog: pytest.LogCapture
     assert SECRET not in caplog.text
     # The rest of what uvicorn says is heard.
     assert "Uvicorn running" in caplog.text
+
+
+def test_a_line_for_which_there_is_no_room_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - to close it fails
+    monkeypatch.setattr(sys, "stderr", full)
+    set_up_logging(Settings())
+    try:
+        structlog.get_logger().error("request_failed")
+    finally:
+        structlog.reset_defaults()
+        logging.getLogger("uvicorn.error").removeFilter(is_no_traceback_of_a_call)
+        with suppress(OSError):  # what could not be written cannot be when it is closed
+            full.close()

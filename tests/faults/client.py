@@ -42,13 +42,18 @@ class Caller:
         self._client = httpx2.Client(timeout=30, limits=limits, verify=False)
 
     def __call__(self, method: str, url: str, **options: object) -> httpx2.Response | None:
-        """The answer; None when there is none, or 503, which says to ask again."""
+        """The answer; None when there is none, or one that says to ask again.
+
+        Such is a 503 without a type of error; with one it is an outcome, of a request that was lost
+        too often.
+        """
         address = url if url.startswith("http") else self.base + url
         try:
             answer = self._client.request(method, address, **options)  # pyright: ignore
         except httpx2.TransportError:
             return None
-        return None if answer.status_code == 503 and "retry-after" in answer.headers else answer
+        away = answer.status_code == 503 and "retry-after" in answer.headers
+        return None if away and "x-fal-error-type" not in answer.headers else answer
 
     def insist(self, method: str, url: str, **options: object) -> httpx2.Response:
         """The answer, however often it takes."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -21,6 +21,9 @@ OUTCOMES = {"well": 200, "no face": 422, "badly": 500}
 
 #: HTTP status of the outcome of what was cancelled.
 CANCELLED = 499
+
+#: HTTP status of the outcome of what lost too many workers, and how many are too many.
+DISCONNECTED, MOST_LOSSES = 503, 3
 
 #: What the metronome writes into a picture: whose it is, and the process that drew it.
 STAMP = re.compile(rb"picture of (\d+) by (\d+)")
@@ -65,6 +68,10 @@ class Fault:
     ended: float
     #: Processes that were ended by kill -9.
     killed: frozenset[int] = frozenset()
+    #: HTTP statuses that outcomes may have by it.
+    excuses: frozenset[int] = frozenset()
+    #: May it leave a picture behind that no outcome names?
+    strands: bool = False
 
 
 @dataclass(slots=True)
@@ -124,12 +131,20 @@ class History:
         return [*self.odd, *found, *self._shared(), *self._spare(), *self._ahead()]
 
     def _of_one(self, account: Account) -> Iterator[str]:
-        rules = (one_outcome, as_asked, delivered, monotonous)
-        for rule in rules:
-            for wrong in rule(account):
-                yield f"{account.name}: {wrong}"
-        for wrong in (*own_pictures(account, self.pictures), *self._grown(account)):
+        for wrong in (
+            *one_outcome(account), *delivered(account), *monotonous(account),
+            *as_asked(account, self._during(account)), *own_pictures(account, self.pictures),
+            *self._grown(account),
+        ):  # fmt: skip
             yield f"{account.name}: {wrong}"
+
+    def _during(self, account: Account) -> list[Fault]:
+        """The faults that can have hit a request: one may make itself felt a while after it."""
+        return [
+            fault
+            for fault in self.faults
+            if fault.began <= account.seen_ended and fault.ended + self.notice >= account.asked
+        ]
 
     def _shared(self) -> Iterator[str]:
         """No id and no picture may belong to two requests."""
@@ -142,14 +157,19 @@ class History:
                 yield f"{mark} belongs to {' and '.join(names)}"
 
     def _spare(self) -> Iterator[str]:
-        """A file that no outcome names may only be left by a process that was killed."""
+        """A file of no outcome may only be left by the killed, or by a lost database's workers."""
+        stranded = {
+            account.wish.number
+            for account in self.accounts
+            if any(fault.strands for fault in self._during(account))
+        }
         named = {
             url.rpartition("/files/")[2] for each in self.accounts for url in outcome_urls(each)
         }
         killed = {pid for fault in self.faults for pid in fault.killed}
         for name in self.kept.keys() - named:
             stamp = STAMP.search(self.kept[name])
-            if stamp is None or int(stamp[2]) not in killed:
+            if stamp is None or (int(stamp[2]) not in killed and int(stamp[1]) not in stranded):
                 yield f"file {name} ({self.kept[name][:60]!r}) is of no outcome and was left behind"
 
     def _ahead(self) -> Iterator[str]:
@@ -226,13 +246,18 @@ def one_outcome(account: Account) -> Iterator[str]:
             yield f"the webhook brought {hook.body}, the outcome is {first.code} {first.body}"
 
 
-def as_asked(account: Account) -> Iterator[str]:
-    """The end is the one that was asked for, or a cancel's when there was one."""
+def as_asked(account: Account, faults: Sequence[Fault]) -> Iterator[str]:
+    """The end is the one that was asked for, a cancel's, or one that the faults excuse."""
     expected = OUTCOMES[account.wish.ending]
     for end in account.results[:1]:
         if end.code == CANCELLED:
             if not account.cancel_sent:
                 yield "was cancelled by nobody"
+        elif end.code == DISCONNECTED:
+            if len(faults) < MOST_LOSSES:
+                yield f"was given up after {len(faults)} faults: {end.body}"
+        elif end.code != expected and any(end.code in fault.excuses for fault in faults):
+            continue
         elif end.code != expected:
             yield f"ended with {end.code} instead of {expected}: {end.body}"
         elif any(code == 200 for _, code in account.cancels):

@@ -94,6 +94,16 @@ def steps_of_another(run: History) -> None:
     run.accounts[1].wish = Wish(1, "well", steps=9, hook=True)
 
 
+def given_up_too_soon(run: History) -> None:
+    run.accounts[2].results = [End(22, 503, {})]
+    run.faults = [Fault("kill a worker", at, at + 0.1) for at in (20.5, 21.0)]
+
+
+def failed_without_excuse(run: History) -> None:
+    run.accounts[2].results = [End(22, 500, {})]
+    run.faults.append(Fault("fill the disk", 40, 41, excuses=frozenset({500})))
+
+
 def lost_webhook(run: History) -> None:
     run.accounts[0].spurned = run.accounts[0].delivered
     run.accounts[0].delivered = []
@@ -170,7 +180,9 @@ def not_zero_when_next(run: History) -> None:
         (two_outcomes, "two outcomes"),
         (two_requests_of_one_key, "several requests"),
         (one_id_for_two, "id-1 belongs to"),
-        (another_ending, "instead of 422"),
+        (another_ending, "after 0 faults"),
+        (given_up_too_soon, "after 2 faults"),
+        (failed_without_excuse, "500 instead of 422"),
         (cancelled_by_nobody, "by nobody"),
         (drawn_though_cancelled, "though its cancel"),
         (steps_of_another, "steps of another"),
@@ -203,4 +215,15 @@ def test_what_a_fault_explains_is_no_wrong() -> None:
     sent_back_without_reason(run)
     run.kept["file-9"] = b"picture of 3 by 13"
     run.faults.append(Fault("kill a worker", 3.5, 3.6))
+    # What no disk took, and what was lost with three workers.
+    run.faults.append(Fault("fill the disk", 21, 21.5, excuses=frozenset({500})))
+    run.accounts[2].results = [End(22, 500, {})]
+    run.accounts.append(
+        Account(Wish(4, "well", steps=1, hook=False), 60.0, 60.1, {"id-4"},
+                results=[End(70, 503, {})])
+    )  # fmt: skip
+    run.faults += [Fault("kill a worker", at, at + 0.1) for at in (61, 64, 67)]
+    # And what was left by one whose last word was lost with the database.
+    run.kept["file-8"] = b"picture of 4 by 78"
+    run.faults.append(Fault("kill the database", 68, 69, strands=True))
     assert run.wrongs() == []

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
 from limner.files.s3 import PIECE, BadFilesUrl, S3Store, open_bucket
 from limner.files.store import Description, read, reserve
+from tests.faults.line import Line, Trouble
 from tests.files.conftest import START, Clock
 from tests.rig.s3 import S3
 
 FACE = b"the bytes of a face"
+FAILED = b"HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 SAID = Description("image/png", START + 60)
 
 
@@ -78,6 +81,26 @@ def test_a_file_larger_than_a_piece_is_the_same_file(store: S3Store) -> None:
     assert stored.size == len(content)
     assert read(store, name) == content
     assert b"".join(store.stream(name, PIECE - 3, PIECE + 3)) == content[PIECE - 3 : PIECE + 3]
+
+
+def test_a_file_that_was_kept_while_s3_said_that_it_failed_is_kept(
+    s3: S3, bucket: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client asks again, and is told that the name is taken: by the very same file."""
+    line = Line(s3.port)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{line.port}")
+    with closing(line), ExitStack() as cut:
+
+        def now() -> float:
+            # Asked between the content and what makes it appear.
+            cut.enter_context(line.troubled(Trouble(instead=FAILED, once=True)))
+            line.drop()
+            return clock.now
+
+        name = reserve("face.png")
+        S3Store(open_bucket(f"s3://{bucket}/some/where"), now).save(name, [FACE], SAID)
+        store = S3Store(open_bucket(f"s3://{bucket}/some/where"), clock)
+        assert read(store, name) == FACE
 
 
 def test_a_large_file_that_breaks_off_leaves_no_object(store: S3Store, s3: S3, bucket: str) -> None:

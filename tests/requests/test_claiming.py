@@ -76,6 +76,22 @@ def test_of_two_endpoints_the_one_whose_first_came_first_goes_first(ledger: Ledg
     assert claim(ledger, "w", 1, ONE, TWO) == []
 
 
+def test_of_requests_that_lost_a_worker_each_worker_holds_one(ledger: Ledger, clock: Clock) -> None:
+    """One of them may be what ends its workers: the others must not be lost with it again."""
+    lost = [submit(ledger), submit(ledger, TWO), submit(ledger, priority=Priority.LOW)]
+    assert len(claim(ledger, "died", 3, ONE, TWO)) == 3
+    fresh = [submit(ledger), submit(ledger)]
+    clock.now += LEASE + 1
+    assert len(ledger.reap().result().requeued) == 3
+    assert claim(ledger, "w", 2, ONE, TWO) == [lost[0], fresh[0]]
+    assert claim(ledger, "w", 9, ONE, TWO) == [fresh[1]]
+    assert claim(ledger, "other", 9, ONE, TWO) == [lost[1]]
+    # It waits for a worker that holds no other such; here, for the first to be done with its own.
+    assert claim(ledger, "w", 9, ONE, TWO) == []
+    assert ledger.finish(lost[0], 2, Outcome(200, {})).result()
+    assert claim(ledger, "w", 9, ONE, TWO) == [lost[2]]
+
+
 def test_a_key_at_its_limit_is_stepped_over_until_one_of_its_ends(ledger: Ledger) -> None:
     key, _ = ledger.create_key("api", 1).result()
     mine = [submit(ledger, key_id=key) for _ in range(3)]

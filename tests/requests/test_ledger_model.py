@@ -31,7 +31,7 @@ from limner.requests.request import Outcome, Priority, Status, Submission
 from limner.requests.tables import metadata, schema
 from tests.rig.postgres import Postgres
 
-LEASE, RETENTION, MOST_ATTEMPTS = 10.0, 1000.0, 10
+LEASE, RETENTION, MOST_LOSSES = 10.0, 1000.0, 3
 ENDPOINTS = ("a/one", "a/two")
 KEYS = ("", "you", "two at most")
 LIMITS = {"two at most": 2}
@@ -106,15 +106,20 @@ class LedgerMachine(RuleBasedStateMachine):
         return max(own) if own else min((r.turn for r in those), default=0)
 
     def claimable(self, endpoint: str, limit: int) -> list[Modelled]:
+        """Of one key no more than its limit; of those that were lost before, one (0041)."""
         running = {
             key: sum(r.state == "running" and r.key == key for r in self.model.values())
             for key in KEYS
         }
+        suspected = any(r.state == "running" and r.losses for r in self.model.values())
         chosen: list[Modelled] = []
         for r in self.waiting(endpoint):
             late = r.start_by is not None and r.start_by <= self.now
+            if r.losses and suspected:
+                continue
             if len(chosen) < limit and not late and running[r.key] < LIMITS.get(r.key, 99):
                 chosen.append(r)
+                suspected = suspected or r.losses > 0
                 running[r.key] += 1
         return chosen
 
@@ -242,7 +247,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 r.losses += 1
                 if r.cancelled:
                     r.end(499)
-                elif r.no_retry or r.losses >= MOST_ATTEMPTS:
+                elif r.no_retry or r.losses >= MOST_LOSSES:
                     r.end(503)
                 else:
                     r.state, r.turn = "queued", -1

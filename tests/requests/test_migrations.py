@@ -1,75 +1,35 @@
-"""A database of an older schema is brought up, with everything that waits in it.
-
-``schemas/N.ENGINE.sql`` is what Limner made of an empty database when its schema was N.
-"""
+"""A database of an older schema is brought up, with everything that waits in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from limner.requests.connections import is_sqlite, postgresql_url
 from limner.requests.database import Database
 from limner.requests.ledger import Ledger
 from limner.requests.request import Outcome, Priority, Status, Submission
 from limner.requests.tables import SCHEMA_VERSION, schema
+from tests.rig.older import VERSIONS, Left, make_older, opened
 
-SCHEMAS = Path(__file__).parent / "schemas"
 ENDPOINT = "a/one"
 
-ROW = (
-    "INSERT INTO requests (id, endpoint, path, key_id, priority, status, attempt, losses,"
-    " cancel_requested, progress, input, webhook_url, no_retry, store_io, files_base, created_at,"
-    " lease_until) VALUES ('{id}', 'a/one', '', '{key}', {priority}, '{status}', {attempt}, 0,"
-    " false, 0, '{{\"n\":1}}', 'http://example.com/hook', false, true, 'http://h', 1000, {until})"
-)
-
-#: What an older Limner left: id, key, class, status.
 LEFT = (
-    ("first", "", 0, "queued"),
-    ("low", "", 1, "queued"),
-    ("second", "me", 0, "queued"),
-    ("running", "", 0, "running"),
-    ("third", "", 0, "queued"),
+    Left("first"),
+    Left("low", priority=1),
+    Left("second", key="me"),
+    Left("running", status="running"),
+    Left("third"),
 )
 
 
-def opened(url: str) -> sa.Engine:
-    return sa.create_engine(url if is_sqlite(url) else postgresql_url(url))
-
-
-@pytest.fixture(params=[1, 2, 3])
-def old(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
+@pytest.fixture(params=VERSIONS)
+def old(request: pytest.FixtureRequest, url: str) -> str:
     """The address of a database of schema 1, 2 or 3, with requests in it."""
-    engine = opened(url)
-    since = 3 if request.param == 3 else 1
-    ddl = (SCHEMAS / f"{since}.{engine.dialect.name}.sql").read_text()
-    with engine.begin() as connection:
-        for statement in ddl.split(";\n\n" if since == 3 else ";\n"):
-            connection.exec_driver_sql(statement)
-        if request.param == 2:  # it had one column more
-            kind = "BLOB" if is_sqlite(url) else "BYTEA"
-            connection.exec_driver_sql(f"ALTER TABLE requests ADD COLUMN preview {kind}")
-        connection.exec_driver_sql(f"INSERT INTO schema_version VALUES ({request.param})")
-        for name, key, priority, status in LEFT:
-            running = status == "running"
-            connection.exec_driver_sql(
-                ROW.format(
-                    id=name,
-                    key=key,
-                    priority=priority,
-                    status=status,
-                    attempt=int(running),
-                    until=1010 if running else "NULL",
-                )
-            )
-        connection.exec_driver_sql("INSERT INTO secrets VALUES ('token key', '0123')")
-    engine.dispose()
-    yield url
+    make_older(url, request.param, LEFT)
+    return url
 
 
 def shape(url: str) -> dict[str, object]:
@@ -105,7 +65,7 @@ def test_what_waits_in_an_older_database_is_drawn_in_its_order(old: str) -> None
     now = 1005.0
     with Ledger(old, lease=10, clock=lambda: now) as ledger:
         assert ledger.waiting(ENDPOINT).result() == 4
-        places = {name: ledger.position(name).result() for name, *_ in LEFT}
+        places = {each.id: ledger.position(each.id).result() for each in LEFT}
         assert places == {"first": 0, "second": 1, "third": 2, "low": 3, "running": None}
         late = ledger.submit(Submission(ENDPOINT, {}, key_id="")).result()
         assert ledger.position(late.id).result() == 3

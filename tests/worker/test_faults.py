@@ -85,6 +85,23 @@ def test_a_request_that_may_not_be_retried_fails_when_its_worker_is_lost(
     assert (failed.status_code, failed.json()["error_type"]) == (503, "runner_disconnected")
 
 
+def test_a_request_that_ends_its_workers_fails_and_takes_no_other_along(
+    own_server: Server, tmp_path: Path
+) -> None:
+    """Two slots: somebody is drawn beside it each time, and is lost with it once at most."""
+    journal = tmp_path / "journal"
+    others = [submit(own_server, steps=25, pause=0.1)]
+    poison = submit(own_server, steps=3, pause=0.1, ending="die", journal=str(journal))
+    others += [submit(own_server, steps=5, pause=0.1) for _ in range(4)]
+    assert [result(own_server, other)["steps"] for other in others] == [25, 5, 5, 5, 5]
+    eventually(lambda: status(own_server, poison) == "COMPLETED")
+    failed = own_server.get(f"{QUEUE}/requests/{poison}")
+    assert (failed.status_code, failed.json()["error_type"]) == (503, "runner_disconnected")
+    assert journal.read_text().splitlines().count("0") == 3
+    # And the fleet goes on.
+    assert result(own_server, submit(own_server, steps=1))["steps"] == 1
+
+
 def test_a_polite_stop_gives_running_requests_back(tmp_path: Path) -> None:
     home = tmp_path / "home"
     server = Server(home)

@@ -82,14 +82,17 @@ def engine() -> Iterator[Gated]:
 
 
 @contextmanager
-def working(ledger: Ledger, files: Path, slots: int, lease: float = 30) -> Generator[None]:
+def working(
+    ledger: Ledger, files: Path | DiskStore, slots: int, lease: float = 30
+) -> Generator[None]:
     """A worker at work while the block lasts."""
+    store = files if isinstance(files, DiskStore) else DiskStore(files)
     worker = Worker(
         WorkerParts(
             ledger=ledger,
-            files=DiskStore(files),
+            files=store,
             door=Door(allow_private=False, max_bytes=1, timeout=1),
-            engines=Engines([ENDPOINT], "sketch", Workshop(files)),
+            engines=Engines([ENDPOINT], "sketch", Workshop(Path("unused"))),
             slots=slots,
             lease=lease,
             retention=60,
@@ -201,6 +204,30 @@ def test_an_outcome_that_could_not_be_written_is_drawn_again(
             engine.gates[1].set()
             until(lambda: now(ledger, request_id).status is Status.DONE)
         assert now(ledger, request_id).attempt == 2
+
+
+class StuckStore(DiskStore):
+    """A store from which nothing can be taken away, as on a disk that became read-only."""
+
+    def delete(self, name: str) -> bool:
+        raise OSError(30, "Read-only file system", name)
+
+
+def test_a_request_whose_pictures_cannot_be_thrown_away_is_let_go_of(
+    url: str, engine: Gated, tmp_path: Path
+) -> None:
+    """Else its lease would be renewed for ever, and nobody would draw it again."""
+    with FullDisk(url, lease=0.5) as ledger:
+        request_id = submit(ledger)
+        store = StuckStore(tmp_path / "files")
+        with working(ledger, store, slots=1, lease=0.5):
+            until(lambda: len(engine.gates) == 1)
+            engine.gates[0].set()
+            until(lambda: ledger.refused == 1)
+            until(lambda: bool(ledger.reap().result().requeued))
+            until(lambda: len(engine.gates) == 2)
+            engine.gates[1].set()
+            until(lambda: now(ledger, request_id).status is Status.DONE)
 
 
 def test_a_worker_told_to_stop_gives_back_what_it_holds(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from typing import TextIO, cast
 
 import structlog
 
@@ -109,9 +110,26 @@ def set_up_logging(settings: Settings) -> None:
             else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Lines(sys.stderr))),
     )
     logging.getLogger("uvicorn.error").addFilter(is_no_traceback_of_a_call)
+
+
+class Lines:
+    """A file for a log's lines: on a full disk they are lost, and nobody stops for it."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write, if there is room."""
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Write out, if there is room."""
+        with suppress(OSError):
+            self._file.flush()
 
 
 def is_no_traceback_of_a_call(record: logging.LogRecord) -> bool:

@@ -1,7 +1,9 @@
-"""A worker takes the next requests: in order, but for two rules that let one step over another.
+"""A worker takes the next requests: in order, but for three rules that let one step over another.
 
 A key with a limit has no more of its requests running than that. A request with a hint is left,
-for a moment, to a worker that has what it hints at in memory and has a slot free.
+for a moment, to a worker that has what it hints at in memory and has a slot free. Of requests that
+lost a worker before, a worker holds one at a time: should one of them be what ends its workers, the
+others are not lost with it again and again.
 Functions of a connection. Knows the queue's order; knows no caller, process or clock.
 """
 
@@ -17,9 +19,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests.lifecycle import Rules
 from limner.requests.request import Request
-from limner.requests.rows import request_from
+from limner.requests.rows import RANK, request_from
 from limner.requests.tables import keys, requests, residents, workers
 from limner.requests.tally import WAITING
+from limner.requests.turns import RETURNED
 
 COLUMNS = requests.c
 
@@ -61,10 +64,12 @@ def claim(
     claimed: list[sa.Row[Any]] = []
     lost_races = 0
     limited = _any_limits(connection)
+    # Then too, because of two that one statement takes, neither sees the other.
+    one_by_one = limited or (limit > 1 and _any_lost(connection, endpoints))
     while len(claimed) < limit and lost_races < TRIES:
         if limited:
             said["full"] = _full_keys(connection)
-        most = 1 if limited else limit - len(claimed)
+        most = 1 if one_by_one else limit - len(claimed)
         planned = _planned(connection, endpoints, said, most)
         taken = [
             row
@@ -74,7 +79,7 @@ def claim(
             )
         ]
         claimed += taken
-        if not planned or (not limited and len(taken) == planned.total()):
+        if not planned or (not one_by_one and len(taken) == planned.total()):
             break
         if not taken:
             if len(endpoints) == 1:
@@ -148,6 +153,7 @@ def _first(number: int, limited: bool) -> sa.Select[*tuple[Any, ...]]:
     chosen = sa.select(COLUMNS.seq, COLUMNS.priority, COLUMNS.endpoint).where(
         *here,
         sa.or_(COLUMNS.start_by.is_(None), COLUMNS.start_by > _NOW),
+        sa.or_(COLUMNS.losses == 0, _is_alone()),
         _is_for_worker(),
     )
     if limited:
@@ -172,6 +178,27 @@ def _is_for_worker() -> sa.ColumnElement[bool]:
         having.where(residents.c.worker == _BY).correlate(requests).exists(),
         ~elsewhere.correlate(requests).exists(),
     )
+
+
+def _is_alone() -> sa.ColumnElement[bool]:
+    """Does the worker hold no request that lost a worker before?"""
+    held = requests.alias("held")
+    holding = sa.select(sa.literal(1)).where(
+        held.c.status == sa.literal_column("'running'"), held.c.worker == _BY, held.c.losses > 0
+    )
+    return ~holding.exists()
+
+
+def _any_lost(connection: sa.Connection, endpoints: Sequence[str]) -> bool:
+    """Does any wait that lost a worker before? It is among the few that were given back."""
+    lost = sa.select(sa.literal(1)).where(
+        WAITING,
+        COLUMNS.endpoint.in_(endpoints),
+        COLUMNS.priority.in_(sorted(RANK.values())),
+        COLUMNS.turn == RETURNED,
+        COLUMNS.losses > 0,
+    )
+    return connection.execute(lost.limit(1)).first() is not None
 
 
 def _any_limits(connection: sa.Connection) -> bool:

@@ -8,7 +8,9 @@ Knows drivers, pragmas and error codes; knows no table and no operation.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -178,6 +180,36 @@ def is_lost(fault: BaseException) -> bool:
 def was_undone(fault: BaseException) -> bool:
     """Did the database undo the whole transaction, so that it can be tried again?"""
     return isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) in _UNDONE
+
+
+def has_no_room(fault: BaseException) -> bool:
+    """Is the disk full, or may it only be read? Then nothing was kept."""
+    return any(
+        code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, "53100", "25006")
+        for code in _codes(fault)
+    )
+
+
+def is_broken(fault: BaseException) -> bool:
+    """Does the disk fail? What SQLite could not sync in its commit may be there all the same."""
+    return any(code in (sqlite3.SQLITE_IOERR, "58030") for code in _codes(fault))
+
+
+def _codes(fault: BaseException) -> Iterator[int | str]:
+    """What SQLite and PostgreSQL called a fault and those before it, because of which it came.
+
+    On a full disk SQLite undoes the whole transaction, and going back to a savepoint fails as well.
+    """
+    found: BaseException | None = fault
+    while found is not None:
+        if isinstance(found, DBAPIError) and found.orig is not None:
+            found = found.orig
+        code = getattr(found, "sqlite_errorcode", None)
+        if code is not None:
+            yield code & 0xFF
+        if (state := getattr(found, "sqlstate", None)) is not None:
+            yield state
+        found = found.__context__
 
 
 def _without_nul() -> type[Any]:

@@ -33,6 +33,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from limner.errors import OurFault, whereabouts
 from limner.requests.connections import (
     Turn,
+    has_no_room,
+    is_broken,
     is_lost,
     is_sqlite,
     postgresql_engine,
@@ -69,6 +71,10 @@ class Closed(OurFault):
 
 class Unreachable(OurFault):
     """The database is gone, or was lost before it said whether it kept what it was told."""
+
+
+class Unwritable(Unreachable):
+    """The database's disk is full or may only be read: surely nothing was kept."""
 
 
 class SchemaTooNew(OurFault):
@@ -207,6 +213,10 @@ class _Lane:
                 raise _Again from fault
             if committing and is_lost(fault):
                 raise Unreachable("The database was lost while it committed") from fault
+            if has_no_room(fault) or (is_broken(fault) and not committing):
+                raise Unwritable("The database cannot be written: nothing was kept") from fault
+            if is_broken(fault):
+                raise Unreachable("The database's disk failed while it committed") from fault
             raise
         return done
 

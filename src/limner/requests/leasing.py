@@ -31,8 +31,8 @@ from limner.requests.tables import logs, requests
 from limner.requests.tally import WAITING
 from limner.requests.turns import RETURNED
 
-#: As at fal: attempts in total before a request whose workers keep getting lost fails.
-MOST_ATTEMPTS = 10
+#: A request that so many workers were lost with fails: it may be what ends them (decision 0041).
+MOST_LOSSES = 3
 
 COLUMNS = requests.c
 
@@ -77,7 +77,7 @@ _END_LATE = ending(WAITING, COLUMNS.start_by <= _NOW)
 
 _END_CANCELLED = ending(*_LOST, COLUMNS.cancel_requested)
 
-_END_HOPELESS = ending(*_LOST, sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_ATTEMPTS))
+_END_HOPELESS = ending(*_LOST, sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_LOSSES))
 
 _REQUEUE = (
     requests.update()

@@ -235,9 +235,12 @@ class Ledger(Access):
             topics = [topic for ended in reaped.ended for topic in _done(ended)]
             return topics + (["queued"] if reaped.requeued else [])
 
-        return self._database.write(
-            lambda connection: leasing.reap(connection, self._clock(), self._rules), committed
-        )
+        def run(connection: Connection) -> Reaped:
+            now = self._clock()
+            outbox.hasten(connection, now)
+            return leasing.reap(connection, now, self._rules)
+
+        return self._database.write(run, committed)
 
     def expire(self) -> Future[tuple[str, ...]]:
         """Forget what is past its retention; names of files to delete."""

@@ -18,7 +18,7 @@ import structlog
 
 from limner.errors import OUR_FAULT, whereabouts
 from limner.files.store import FileStore
-from limner.requests.database import Unreachable
+from limner.requests.database import Unreachable, Unwritable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
 from limner.requests.request import Outcome, Request
@@ -184,10 +184,10 @@ class Worker:
         except Exception as fault:  # noqa: BLE001 - when its lease has ended it is drawn again
             log.error("finish_failed", request_id=request.id, fault=whereabouts(fault))
             # One that was lost in its commit may have been kept: its pictures stay for their time.
-            kept = isinstance(fault, Unreachable)
+            kept = isinstance(fault, Unreachable) and not isinstance(fault, Unwritable)
         finally:
             if not kept:
-                pictures.discard()
+                _discard(pictures)
             with self._lock:
                 self._held.pop((request.id, request.attempt), None)
 
@@ -228,3 +228,11 @@ class Worker:
                 standing = standings[attempt[0]]
                 if standing is not Standing.ON and attempt in self._held:
                     self._held[attempt] = standing
+
+
+def _discard(pictures: RequestPictures) -> None:
+    """Throw away what was published, if the store lets us: what stays goes when its time comes."""
+    try:
+        pictures.discard()
+    except Exception as fault:  # noqa: BLE001 - the request must be let go of all the same
+        log.error("pictures_left", fault=whereabouts(fault))
