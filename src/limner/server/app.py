@@ -163,7 +163,8 @@ def _upload_check(gate: Gate) -> Callable[[Request], Awaitable[None]]:
 
     async def keyed(request: Request) -> None:
         if request.scope["path"].startswith("/@rest/"):
-            request.state.key_id = (await gate.caller(request)).key_id
+            caller = await gate.caller(request, any_token=True)
+            request.state.key_id = caller.key_id
 
     return keyed
 
