@@ -7,6 +7,8 @@ Knows drivers, pragmas and error codes; knows no table and no operation.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Milliseconds SQLite waits for another process's transaction.
 BUSY_TIMEOUT = 30_000
+
+#: Milliseconds that emptying the WAL waits for those who read in it, while nobody can write.
+_SCRUB_TIMEOUT = 500
 
 #: How a silent PostgreSQL is noticed: seconds to connect, to probe an idle line, and milliseconds
 #: that sent bytes may go unacknowledged.
@@ -87,6 +92,20 @@ def sqlite_engine(url: str, begin: str) -> sa.Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def empty_wal(url: str) -> bool:
+    """Bring all of SQLite's WAL into the database and cut the file to nothing.
+
+    The WAL holds pages as they were before a delete. False when somebody reads in it just now.
+    """
+    with closing(sqlite3.connect(sa.make_url(url).database or "", isolation_level=None)) as own:
+        own.execute(f"PRAGMA busy_timeout={_SCRUB_TIMEOUT}")
+        try:
+            (busy, _, _) = own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:
+            return False  # somebody else is at it
+    return not busy
 
 
 def postgresql_engine(url: str, lanes: int, *, transactions: bool) -> sa.Engine:

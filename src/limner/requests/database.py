@@ -29,6 +29,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from limner.errors import OurFault, whereabouts
 from limner.requests.connections import (
+    empty_wal,
     is_lost,
     is_sqlite,
     postgresql_engine,
@@ -192,6 +193,7 @@ class Database:
     def __init__(self, url: str) -> None:
         """``url``: SQLAlchemy's. Raises SchemaTooNew, Unreachable, BadDatabaseUrl."""
         local = is_sqlite(url)
+        self._file = url if local else None
         if local:
             self._engines = [sqlite_engine(url, "BEGIN IMMEDIATE"), sqlite_engine(url, "BEGIN")]
         else:
@@ -217,6 +219,13 @@ class Database:
     def read(self, operation: Operation[Result]) -> Future[Result]:
         """Run an operation that only looks."""
         return self._put(self._readers, operation, None)
+
+    def scrub(self) -> bool:
+        """Take what was deleted out of the database's own journal too, as far as it lets us.
+
+        SQLite's is emptied, False when it is read just now; PostgreSQL's is its operator's.
+        """
+        return self._file is None or empty_wal(self._file)
 
     def close(self) -> None:
         """Finish what was asked and close every connection."""
