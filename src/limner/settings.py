@@ -127,6 +127,10 @@ class Settings(BaseSettings):
         default=False,
         description="Refuse fields that fal does not have, Limner's own extras among them?",
     )
+    ai_mark: bool = Field(
+        default=True,
+        description="Do pictures say in their metadata that AI made them, as laws ask?",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the server says on standard error."
     )

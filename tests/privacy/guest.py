@@ -54,6 +54,8 @@ class Guest:
     photo: bytes
     header: dict[str, str]
     traces: Traces = field(default_factory=Traces)
+    #: The pictures it fetched.
+    outputs: list[bytes] = field(default_factory=list[bytes])
 
     def __post_init__(self) -> None:
         self.mark = secrets.token_hex(10)
@@ -135,6 +137,7 @@ class Guest:
         for image in _images(answer):
             content = self._get(_path(image["url"])).content
             self.traces.picture("output", content)
+            self.outputs.append(content)
             self.traces.text("output's name", image["file_name"].partition(".")[0])
 
     def delete(self, request_id: str) -> None:

@@ -51,6 +51,7 @@ def test_a_deleted_request_is_nowhere(lasting: House, seeing: Instruments) -> No
     guest = lasting.guest()
     guest.sees_faces(seeing.detector, seeing.recogniser)
     drawn = draw_all(guest)
+    assert all(b"digitalsourcetype" in output for output in guest.outputs)
     before = there(lasting, guest.traces)
     # Otherwise there would be nothing to forget.
     assert {"prompt (utf-8)", "photo (bytes)", "photo (base64)", "output (bytes)"} <= before
@@ -76,11 +77,12 @@ def test_what_is_not_to_be_stored_is_nowhere_after_its_delivery(
 def test_past_its_retention_a_request_is_nowhere(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """What was uploaded has a time of its own."""
-    times = {"LIMNER_RETENTION": "6", "LIMNER_UPLOAD_RETENTION": "15"}
+    """What was uploaded has a time of its own; and a picture says nothing where it need not."""
+    times = {"LIMNER_RETENTION": "6", "LIMNER_UPLOAD_RETENTION": "15", "LIMNER_AI_MARK": "0"}
     with house("embedded", tmp_path, request, **times) as brief:
         guest = brief.guest()
         guest.queued(STICKER, guest.as_upload())
+        assert not any(b"digitalsourcetype" in output for output in guest.outputs)
         nothing_left(brief, guest.traces)
 
 

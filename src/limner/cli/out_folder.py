@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from limner.endpoints.fields import Image
 from limner.stages.fetch import Door
+from limner.stages.provenance import Source
 
 #: What stands for a picture that is not written yet.
 KEPT = "kept:"
@@ -25,12 +26,20 @@ Place = tuple[str | int, ...]
 class DrawingPictures:
     """The Pictures of one drawing."""
 
-    def __init__(self, door: Door) -> None:
-        """``door`` reads the photos that the request names, and addresses as a server does."""
+    def __init__(self, door: Door, *, marked: bool) -> None:
+        """``door`` reads the photos that the request names, and addresses as a server does.
+
+        ``marked``: do pictures say how they were made?
+        """
         self._door = door
+        self._marked = marked
         #: Whoever runs the command.
         self.caller = ""
         self.kept: dict[str, bytes] = {}
+
+    def mark(self, source: Source) -> Source | None:
+        """See Pictures."""
+        return source if self._marked else None
 
     def read(self, url: str) -> bytes:
         """See Pictures."""

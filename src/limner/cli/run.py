@@ -168,7 +168,7 @@ class Easel:
             timeout=settings.download_timeout,
             own_file=photo_reader(asked.photos),
         )
-        pictures = DrawingPictures(door)
+        pictures = DrawingPictures(door, marked=settings.ai_mark)
         opened = self._engines.engine(self._endpoint.id)
         steps = drawing(self._endpoint, opened, asked.input, pictures, strict=settings.strict)
         try:

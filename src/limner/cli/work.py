@@ -86,6 +86,7 @@ def work(
                 lease=settings.lease,
                 retention=settings.retention,
                 device=device or "auto",
+                marked=settings.ai_mark,
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -56,6 +56,8 @@ class WorkerParts:
     retention: float
     #: What it draws on, as the operator called it.
     device: str = "auto"
+    #: Do pictures say how they were made?
+    marked: bool = True
 
 
 class Worker:
@@ -132,7 +134,9 @@ class Worker:
 
     def _draw(self, request: Request) -> None:
         parts = self._parts
-        pictures = RequestPictures(request.submission, parts.door, parts.files, parts.retention)
+        pictures = RequestPictures(
+            request.submission, parts.door, parts.files, parts.retention, marked=parts.marked
+        )
         outcome: Outcome | None = None
         try:
             outcome = draw(

@@ -13,6 +13,7 @@ from limner.endpoints.fields import Image
 from limner.files.store import Description, FileStore, named_by, read, reserve
 from limner.requests.request import Submission
 from limner.stages.fetch import Door
+from limner.stages.provenance import Source
 
 
 def own_file_reader(files: FileStore) -> Callable[[str], bytes | None]:
@@ -29,12 +30,22 @@ class RequestPictures:
     """The Pictures of one request; remembers what it kept, so that it can be thrown away."""
 
     def __init__(
-        self, submission: Submission, door: Door, files: FileStore, retention: float
+        self,
+        submission: Submission,
+        door: Door,
+        files: FileStore,
+        retention: float,
+        *,
+        marked: bool,
     ) -> None:
-        """``retention``: seconds a picture is kept when the caller does not want it gone sooner."""
+        """``retention``: seconds a picture is kept when the caller does not want it gone sooner.
+
+        ``marked``: do pictures say how they were made?
+        """
         self._submission = submission
         self._door = door
         self._files = files
+        self._marked = marked
         # Not longer than the request itself, with which its pictures go.
         self._life = min(submission.file_lifetime or retention, retention)
         self.published: list[str] = []
@@ -43,6 +54,10 @@ class RequestPictures:
     def caller(self) -> str:
         """Public part of the key that submitted the request."""
         return self._submission.key_id
+
+    def mark(self, source: Source) -> Source | None:
+        """See Pictures."""
+        return source if self._marked else None
 
     def read(self, url: str) -> bytes:
         """The bytes behind ``url``. Raises FileDownloadError, FileTooLarge."""
