@@ -130,6 +130,8 @@ def serve(
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,
                 public_url=settings.public_url,
+                # Whoever is only near has the disk too; whoever comes from elsewhere has not.
+                sealed=not local or bool(settings.public_url),
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
                 free_bytes=lambda: free_bytes(settings),

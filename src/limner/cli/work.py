@@ -17,7 +17,7 @@ from limner.settings import Settings
 from limner.stages.fetch import Door
 from limner.worker.engines import Engines
 from limner.worker.loop import Worker, WorkerParts
-from limner.worker.pictures import own_file_reader
+from limner.worker.pictures import PictureRules, own_file_reader
 
 
 def chosen(names: str | None) -> Sequence[Endpoint]:
@@ -84,9 +84,8 @@ def work(
                 engines=engines,
                 slots=settings.slots,
                 lease=settings.lease,
-                retention=settings.retention,
+                pictures=PictureRules(settings.retention, settings.ai_mark),
                 device=device or "auto",
-                marked=settings.ai_mark,
             )
         )
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from limner import __version__
 from limner.endpoints.base import Endpoint
+from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
@@ -59,6 +60,8 @@ class ServerParts:
     #: Everybody may call as long as no key exists: only for a server bound to loopback.
     open_without_keys: bool
     public_url: str = ""
+    #: Are files read by sealed addresses only?
+    sealed: bool = False
     #: Refuse fields that fal does not have, Limner's own extensions among them.
     strict: bool = False
     #: May this server start requests: are workers alive?
@@ -80,6 +83,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     signer = Signer(parts.ledger.secret("webhook signing key").result())
     token_key = parts.ledger.secret("token key").result()
     upload_key = parts.ledger.secret("upload key").result()
+    seals = Seals(parts.ledger.secret("seal key").result())
     gate = Gate(
         parts.ledger,
         token_key,
@@ -102,19 +106,23 @@ def create_app(parts: ServerParts) -> FastAPI:
         lifespan=_lifespan(parts, watch, webhooks),
         openapi_url=None,
         redirect_slashes=False,
-        middleware=[_cors(parts), Middleware(Hosts, public_url=parts.public_url)],
+        middleware=[
+            _cors(parts),
+            Middleware(Hosts, public_url=parts.public_url, sealed=parts.sealed),
+        ],
     )
     problems.install(app)
     if parts.playground is not None:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
-    app.include_router(desk_router(gate, _desk(parts)))
+    app.include_router(desk_router(gate, _desk(parts, seals)))
     app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.free_bytes))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
     app.include_router(documents_router(parts.endpoints, strict=parts.strict))
-    storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
+    access = UploadAccess(upload_key)
+    storage = Storage(parts.files, access, seals, gate.is_open, parts.storage)
     app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
     app.include_router(queue_router(Queue(intake, watch)))
     app.include_router(realtime_router(Realtime(intake, watch)))
@@ -122,10 +130,11 @@ def create_app(parts: ServerParts) -> FastAPI:
     return app
 
 
-def _desk(parts: ServerParts) -> DeskParts:
+def _desk(parts: ServerParts, seals: Seals) -> DeskParts:
     return DeskParts(
         ledger=parts.ledger,
         files=parts.files,
+        seals=seals,
         endpoints=parts.endpoints,
         about=parts.about,
         shelves=parts.shelves,

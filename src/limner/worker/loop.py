@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from limner.errors import OUR_FAULT, whereabouts
+from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
@@ -26,7 +27,7 @@ from limner.stages.fetch import Door
 from limner.worker.announcing import Announcement
 from limner.worker.draw import Stopped, draw, outcome_of
 from limner.worker.engines import Engines
-from limner.worker.pictures import RequestPictures
+from limner.worker.pictures import PictureRules, RequestPictures
 
 log = structlog.get_logger(__name__)
 
@@ -52,12 +53,9 @@ class WorkerParts:
     slots: int
     #: Seconds a lease lasts; it is renewed three times as often.
     lease: float
-    #: Seconds a picture is kept.
-    retention: float
+    pictures: PictureRules
     #: What it draws on, as the operator called it.
     device: str = "auto"
-    #: Do pictures say how they were made?
-    marked: bool = True
 
 
 class Worker:
@@ -65,6 +63,7 @@ class Worker:
 
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
+        self._seals = Seals(parts.ledger.secret("seal key").result())
         # With some letters of its own: containers share names, and process ids come again.
         self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
         self._announcement = Announcement(self.name, parts.device, parts.slots, parts.engines)
@@ -135,7 +134,7 @@ class Worker:
     def _draw(self, request: Request) -> None:
         parts = self._parts
         pictures = RequestPictures(
-            request.submission, parts.door, parts.files, parts.retention, marked=parts.marked
+            request.submission, parts.door, parts.files, self._seals, parts.pictures
         )
         outcome: Outcome | None = None
         try:
