@@ -48,7 +48,8 @@ def test_nothing_else_opens_it() -> None:
     others += [
         f"{int(ends) + 1}-{mac}",
         f"9{ends}-{mac}",
-        f"0{ends}-{mac}"[1:] + "=",
+        f"0{ends}-{mac}",
+        f"{ends}-{mac}=",
         f"-{mac}",
         "",
     ]

@@ -44,14 +44,14 @@ class Seals:
         if not base.endswith(SEALED):
             return f"{base}/files/{name}"
         whole = math.ceil(ends)
-        return f"{base}/{whole}-{self._mac(whole, name)}/files/{name}"
+        return f"{base}/{whole}-{self._mac(str(whole), name)}/files/{name}"
 
     def holds(self, seal: str, name: str, now: float) -> bool:
         """Is this the seal of this name, and has it not ended?"""
         said = _SEAL.fullmatch(seal)
         if said is None or int(said[1]) <= now:
             return False
-        return hmac.compare_digest(said[2], self._mac(int(said[1]), name))
+        return hmac.compare_digest(said[2], self._mac(said[1], name))
 
     def opens(self, url: str, now: float) -> bool:
         """Is ``url`` a sealed address whose seal holds?"""
@@ -59,6 +59,6 @@ class Seals:
         found = _PATH.search(urlsplit(url).path) if name is not None else None
         return name is not None and found is not None and self.holds(found[1], name, now)
 
-    def _mac(self, ends: int, name: str) -> str:
+    def _mac(self, ends: str, name: str) -> str:
         digest = hmac.digest(self._key, f"{ends}\n{name}".encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
