@@ -27,6 +27,7 @@ from limner.cli.house import (
     free_bytes,
     open_files,
     open_ledger,
+    picture_signer,
     set_up_logging,
     tls_folder,
     workshop,
@@ -109,6 +110,8 @@ def serve(
     settings = Settings()
     set_up_logging(settings)
     workers = settings.workers if with_workers else 0
+    if workers:
+        picture_signer(settings)  # told here rather than by every worker, again and again
     supervisor = Supervisor(worker_command, workers)
     with open_ledger(settings) as ledger:
         local = is_loopback(listen.host)

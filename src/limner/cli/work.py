@@ -10,7 +10,13 @@ from collections.abc import Sequence
 
 import typer
 
-from limner.cli.house import open_files, open_ledger, set_up_logging, workshop
+from limner.cli.house import (
+    open_files,
+    open_ledger,
+    picture_signer,
+    set_up_logging,
+    workshop,
+)
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.settings import Settings
@@ -84,7 +90,9 @@ def work(
                 engines=engines,
                 slots=settings.slots,
                 lease=settings.lease,
-                pictures=PictureRules(settings.retention, settings.ai_mark),
+                pictures=PictureRules(
+                    settings.retention, settings.ai_mark, picture_signer(settings)
+                ),
                 device=device or "auto",
             )
         )

@@ -37,6 +37,8 @@ class PictureRules:
     retention: float
     #: Do pictures say how they were made?
     marked: bool = True
+    #: Signs an encoded picture of an answer (``stages.credentials``).
+    sign: Callable[[bytes], bytes] | None = None
 
 
 class RequestPictures:
@@ -55,6 +57,7 @@ class RequestPictures:
         self._door = door
         self._files = files
         self._marked = rules.marked
+        self._sign = rules.sign
         # Not longer than the request itself, with which its pictures go.
         self._life = min(submission.file_lifetime or rules.retention, rules.retention)
         self.published: list[str] = []
@@ -83,7 +86,7 @@ class RequestPictures:
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
         """Keep a picture; type and name are as fal's are (``image/PNG``, 32 hex digits)."""
         return self.publish_file(
-            encoded,
+            encoded if self._sign is None else self._sign(encoded),
             file_name=f"{uuid.uuid4().hex}.{format.lower()}",
             content_type=f"image/{format}",
             size=(width, height),
