@@ -1,29 +1,32 @@
-"""How far a step is from what the GPU can multiply: ``python -m bench.floor [sd15|sdxl]``.
+"""How far a step is from what the GPU can multiply: ``python -m bench.floor [sd15|sdxl] [rows…]``.
 
-Rows from 2 on, bf16, at the family's own size: diffusers' UNet eager, the same compiled, and the
-denoiser's bucket, in milliseconds and as a share of the floor: the row's counted operations at
+Rows from 2 on, bf16, at the family's own size: diffusers' UNet eager, the same with its blocks
+compiled as diffusers does it, and the denoiser's bucket as a server makes it and as it is with
+``LIMNER_COMPILE=0``, in milliseconds and as a share of the floor: the row's counted operations at
 790 TFLOP/s, which H100 and H200 reach in bf16 products. Then whether a row's bits are the same in
-every place and beside any neighbours, which the denoiser's promise rests on. Needs a CUDA device.
+every place and beside any neighbours, which the denoiser's promise rests on, and the seconds of
+the first call, in which kernels are compiled. Needs a CUDA device.
 
 Counts: FlopCounterMode on diffusers' own classes, 2 for each multiply and add. Knows networks.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from bench.networks import TOKENS, Twins, twins
 from limner.diffusion.adapter import read
 from limner.diffusion.denoiser.bucket import Asked, Bucket
+from limner.diffusion.denoiser.graphs import Recorder
+from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.reading import Reading, Row
 
 #: TFLOP of one row; pixels along a side of its latents; rows in a call.
@@ -81,44 +84,60 @@ def stock(pair: Twins, net: Any, count: int) -> Callable[[], object]:
     return lambda: net(given, at, text, added_cond_kwargs=added, return_dict=False)
 
 
-def same_bits(pair: Twins, count: int) -> bool:
+def same_bits(bucket: Bucket, asked: Sequence[Asked]) -> bool:
     """Whether every row is the same in each place, and with nobody beside it."""
-    asked = rows(pair, count)
-    expected = Bucket(pair.network, count)(asked)
-    for shift in range(1, count):
-        turned = [*asked[shift:], *asked[:shift]]
-        answers = Bucket(pair.network, count)(turned)
+    bucket.clear()
+    expected = bucket(asked)
+    for shift in range(1, len(asked)):
+        bucket.clear()
+        answers = bucket([*asked[shift:], *asked[:shift]])
         moved = [*answers[-shift:], *answers[:-shift]]
         if not all(torch.equal(a, b) for a, b in zip(moved, expected, strict=True)):
             return False
-    alone = [Bucket(pair.network, count)([each])[0] for each in asked]
+    alone: list[torch.Tensor] = []
+    for each in asked:
+        bucket.clear()
+        alone += bucket([each])
     return all(torch.equal(a, b) for a, b in zip(alone, expected, strict=True))
 
 
 @torch.inference_mode()
 def main() -> None:
-    """Measure one family and print it."""
+    """Measure one family and print it, a row as soon as it is known."""
     if not torch.cuda.is_available():
         raise SystemExit("bench.floor measures a CUDA device, and there is none here.")
-    name = sys.argv[1] if len(sys.argv) > 1 else "sd15"
-    work, _, counts = WORK[name]
+    name, *told = sys.argv[1:] or ["sd15"]
+    work, _, usual = WORK[name]
     pair = twins(name, torch.device("cuda"), torch.bfloat16)
-    compiled = torch.compile(pair.stock)
-    table = Table(title=f"{name}, {torch.cuda.get_device_name()}, torch {torch.__version__}")
-    for heading in ("rows", "floor, ms", "eager", "compiled", "Limner", "same bits everywhere"):
-        table.add_column(heading, justify="right")
-    for count in counts:
+    fitted, blocks = copy.deepcopy(pair.network.net), copy.deepcopy(pair.stock)
+    blocks.compile_repeated_blocks(fullgraph=True, dynamic=False)
+    del fitted.forward
+    made = Twins(pair.stock, Network(fitted, compiled=True))
+    recorder = Recorder()
+    print(f"{name}, {torch.cuda.get_device_name()}, torch {torch.__version__}, ms (of the floor)\n")
+    print(
+        "| rows | floor | eager | compiled | Limner, plain | Limner | same bits | first call, s |"
+    )
+    print("|" + 8 * "---|")
+    for count in [int(each) for each in told] or usual:
         floor = 1e3 * work * count / PEAK
-        asked, bucket = rows(pair, count), Bucket(pair.network, count)
+        asked, plain = rows(pair, count), Bucket(pair.network, count)
+        bucket = Bucket(made.network, count, recorder.recordings())
+        began = time.perf_counter()
+        bucket(asked)
+        torch.cuda.synchronize()
+        first = time.perf_counter() - began
         kinds = (
             stock(pair, pair.stock, count),
-            stock(pair, compiled, count),
+            stock(pair, blocks, count),
+            partial(plain, asked),
             partial(bucket, asked),
         )
         taken = [milliseconds(kind) for kind in kinds]
         cells = [f"{each:.1f} ({floor / each:.0%})" for each in taken]
-        table.add_row(str(count), f"{floor:.1f}", *cells, "yes" if same_bits(pair, count) else "NO")
-    Console(width=110).print(table)
+        same = "yes" if same_bits(bucket, asked) else "NO"
+        cells = [str(count), f"{floor:.1f}", *cells, same, f"{first:.0f}"]
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     )
     slots: int = Field(default=2, ge=1, le=64, description="Requests one worker draws at once.")
     threads: int = Field(default=2, ge=1, le=64, description="Threads one network may use.")
+    compile: bool = Field(
+        default=True,
+        description="Compile networks for this device (CUDA graphs and inductor, OpenVINO).",
+    )
     retention: float = Field(
         default=3600, gt=0, description="Seconds a result, its input and its pictures are kept."
     )

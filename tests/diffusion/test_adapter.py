@@ -85,7 +85,7 @@ def test_every_attention_layer_equals_the_published_arithmetic(weights: Path, na
     assert len(before) == {"sd15": 32, "sdxl": 140}[family]
     for number, (layer, base) in enumerate(before.items()):
         x = numbers(2, 9, base["to_q.weight"].shape[1], seed=number)
-        told = {"encoder_hidden_states": context} if number % 2 else {}
+        told = {"encoder_hidden_states": context.of(number // 2)} if number % 2 else {}
         with torch.inference_mode():
             answer = model.get_submodule(layer)(x, **told)
             expected = oracle.attention_layer(base, published, number, x, (text, tokens, 0.6))
@@ -99,7 +99,7 @@ def test_a_silent_adapter_is_the_same_as_strength_zero(weights: Path) -> None:
     x, text, tokens = numbers(1, 9, 32), numbers(1, 5, tiny.TEXT), numbers(1, 4, tiny.TEXT)
     layers = read(model, text, (tokens,))
     silent, muted = (
-        layer(x, encoder_hidden_states=Context(layers, (strength,)))
+        layer(x, encoder_hidden_states=Context(layers, (strength,)).of(0))
         for strength in (None, torch.tensor([0.0]))
     )
     assert torch.equal(silent, muted)

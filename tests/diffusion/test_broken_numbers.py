@@ -77,7 +77,7 @@ def face_id(
         )
 
         def draw(machine: Machine, **wishes: Any) -> Drawing:
-            monkeypatch.setattr(face_engine, "this_machine", lambda: machine)
+            monkeypatch.setattr(face_engine, "this_machine", lambda **_: machine)
             workshop = Workshop(networks, may_fetch=False, threads=1, weights=home)
             engine = face_engine.open_engine(workshop)
             asked = {"base_1_5_model_repo": "someone/harmed", "num_inference_steps": 1, **wishes}
@@ -103,7 +103,7 @@ def sticker(
         harmed(weights, home / "frankjoshua" / "albedobaseXL_v13", "sdxl", harm)
 
         def draw(machine: Machine, **wishes: Any) -> Drawing:
-            monkeypatch.setattr(sticker_engine, "this_machine", lambda: machine)
+            monkeypatch.setattr(sticker_engine, "this_machine", lambda **_: machine)
             workshop = Workshop(networks, may_fetch=False, threads=1, weights=home)
             engine = sticker_engine.open_engine(workshop)
             asked = {"num_inference_steps": 1, **wishes}

@@ -63,6 +63,7 @@ def workshop(settings: Settings) -> Workshop:
         threads=settings.threads,
         weights=weights_folder(settings),
         commercial=settings.commercial,
+        compile=settings.compile,
         limits=input_limits(settings),
     )
 

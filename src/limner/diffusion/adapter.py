@@ -16,7 +16,7 @@ Knows tensors and diffusers' UNet; knows no request and no repository.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -41,15 +41,26 @@ class Layer(NamedTuple):
     images: tuple[tuple[Tensor, Tensor], ...]
 
 
-class Context(NamedTuple):
-    """All that a network's cross-attention is told in one call; handed in as its text.
+class Told(NamedTuple):
+    """What one cross-attention layer is told in one call.
 
     ``strengths``: for each adapter in the UNet a number for each row [b], or None for one that is
     silent in this call, which then costs nothing.
     """
 
+    layer: Layer
+    strengths: tuple[Tensor | None, ...]
+
+
+class Context(NamedTuple):
+    """All that a network's cross-attention is told in one call; handed in as its text."""
+
     layers: Sequence[Layer]
     strengths: tuple[Tensor | None, ...]
+
+    def of(self, number: int) -> Told:
+        """What the cross-attention layer of that number is told."""
+        return Told(self.layers[number], self.strengths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +118,9 @@ class ImageAttention(nn.Module):
     once. A processor of diffusers' Attention; it remembers nothing.
     """
 
-    def __init__(self, number: int, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-        """The layer's place in a context; [hidden, width] for keys and for values an adapter."""
+    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """[hidden, width] for keys and for values of each adapter."""
         super().__init__()
-        self.number = number
         self.keys = nn.ParameterList(nn.Parameter(key, requires_grad=False) for key in keys)
         self.values = nn.ParameterList(nn.Parameter(value, requires_grad=False) for value in values)
 
@@ -130,14 +140,11 @@ class ImageAttention(nn.Module):
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Any = None, **_: Any
     ) -> Tensor:
-        """[b, n, hidden] → [b, n, hidden]; the names are diffusers'. The context is required."""
-        if not isinstance(encoder_hidden_states, Context):
-            raise TypeError("A UNet with an adapter is called with a Context, not with text alone.")
-        layer = encoder_hidden_states.layers[self.number]
+        """[b, n, hidden] → [b, n, hidden]; the names are diffusers', what is told is a Told."""
+        layer, strengths = encoder_hidden_states
         query = _heads(attn.to_q(hidden_states), attn.heads)
         mixed = functional.scaled_dot_product_attention(query, layer.key, layer.value)
-        images = zip(layer.images, encoder_hidden_states.strengths, strict=True)
-        for (key, value), strength in images:
+        for (key, value), strength in zip(layer.images, strengths, strict=True):
             if strength is None:
                 continue
             seen = functional.scaled_dot_product_attention(query, key, value)
@@ -188,7 +195,24 @@ def fit(unet: nn.Module, adapters: Sequence[Adapter]) -> None:
                 [a.ip_adapter[f"{number}.to_{part}_ip.weight"].to(like) for a in adapters]
                 for part in ("k", "v")
             )
-            layers[number].processor = ImageAttention(number // 2, keys, values)
+            layers[number].processor = ImageAttention(keys, values)
+            block = unet.get_submodule(names[number].rpartition(".")[0])
+            block.register_forward_pre_hook(_teller(number // 2), with_kwargs=True)
+
+
+def _teller(number: int) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    """Before a transformer block is called: of the context, it is told its own layer's part.
+
+    So all blocks of a shape do the same with what they are given, and are compiled once.
+    """
+
+    def tell(_block: nn.Module, given: Any, told: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        context = told.get("encoder_hidden_states")
+        if not isinstance(context, Context):
+            raise TypeError("A UNet with an adapter is called with a Context, not with text alone.")
+        return given, {**told, "encoder_hidden_states": context.of(number)}
+
+    return tell
 
 
 def _check(adapter: Adapter, names: Sequence[str], unet: nn.Module) -> None:

@@ -87,7 +87,7 @@ def join(
     projection = build_projection(adapter.kind, adapter.image_proj)
     assert isinstance(projection, FaceTokens)
     projection = projection.to(machine.device, machine.dtype)
-    network = Network(base.unet)
+    network = Network(base.unet, compiled=machine.compiled)
     readers = [*(encoder.model for encoder in base.encoders), *([clip.model] if clip else [])]
     turns = Turns(machine, readers, [base.unet])
     return FaceId(kind, machine, base, projection, clip, network, denoiser, turns)

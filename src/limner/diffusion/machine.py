@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psutil
 import torch
@@ -35,6 +36,8 @@ class Machine:
     offload: Offload = Offload.NONE
     #: Largest picture that is decoded in one piece, pixels; None: any.
     whole: int | None = None
+    #: Whether networks may be compiled for the device.
+    compiles: bool = False
 
     def samples_at_once(self, *, xl: bool) -> int:
         """How many guided samples one call has places for."""
@@ -44,6 +47,11 @@ class Machine:
     def rest(self) -> torch.device:
         """Where a network lies while it is not used."""
         return self.device if self.offload is Offload.NONE else torch.device("cpu")
+
+    @property
+    def compiled(self) -> bool:
+        """Whether what draws is compiled and recorded: on a GPU that it never leaves."""
+        return self.compiles and self.device.type == "cuda" and self.offload is Offload.NONE
 
     @property
     def is_host(self) -> bool:
@@ -58,7 +66,8 @@ class Machine:
         """This machine as it draws ``pixels`` with networks of these ``parts``."""
         name = str(self.dtype).removeprefix("torch.")
         made = plan(parts, pixels, memory, name, host=self.is_host)
-        return replace(self, offload=made.offload, whole=made.whole)
+        compiles = self.compiles and made.roomy
+        return replace(self, offload=made.offload, whole=made.whole, compiles=compiles)
 
 
 #: How much memory a device has.
@@ -83,14 +92,25 @@ def name_of(device: torch.device) -> str:
     return f"CPU, {os.cpu_count()} cores"
 
 
-def this_machine() -> Machine:
-    """An NVIDIA GPU if there is one, otherwise the CPU, in the numbers it is made for."""
+def this_machine(*, compile: bool = False) -> Machine:
+    """An NVIDIA GPU if there is one, otherwise the CPU, in the numbers it is made for.
+
+    ``compile``: may networks be compiled for it?
+    """
     if torch.cuda.is_available():
         device, bf16 = "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         device, bf16 = "cpu", _cpu_has_bf16()
     dtype: torch.dtype = getattr(torch, choose_dtype(device, bf16=bf16))
-    return Machine(torch.device(device), dtype)
+    return Machine(torch.device(device), dtype, compiles=compile)
+
+
+def keep_compiled(folder: Path) -> None:
+    """Keep what is compiled for a device, for the next start; to be said before the first call.
+
+    It is code that is run, and torch would keep it where every user of the machine can write.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def _cpu_has_bf16() -> bool:

@@ -105,6 +105,8 @@ class Plan:
     #: Predicted need, bytes, and whether that much is there.
     peak: float
     fits: bool
+    #: Whether there is room for calls that keep what lies between their layers (CUDA graphs).
+    roomy: bool
 
 
 def face_id_parts(kind: ModelType, at_once: int) -> Parts:
@@ -167,7 +169,8 @@ def plan(parts: Parts, pixels: int, memory: Memory, dtype: str, *, host: bool = 
     whole = int(room / (VAE_LIVE * SLACK * size.vae_width))
     peaks = {way: size.peak(way, whole) for way in ways}
     way = next((way for way in ways if peaks[way] <= memory.free), ways[-1])
-    return Plan(way, whole, peaks[way], peaks[way] <= memory.free)
+    roomy = way is Offload.NONE and peaks[way] + size.between <= memory.free
+    return Plan(way, whole, peaks[way], peaks[way] <= memory.free, roomy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +189,16 @@ class _Size:
         taken_along = parts.readers + parts.painters if way is Offload.NONE else 0
         return always + taken_along * self.width
 
+    @property
+    def between(self) -> int:
+        """What lies between the layers of a call."""
+        parts = self.parts
+        return parts.rows * self.pixels * parts.live * SLACK * self.width
+
     def peak(self, way: Offload, whole: int) -> float:
         """The worst of reading, drawing and decoding."""
         parts, width = self.parts, self.width
-        drawing = parts.rows * self.pixels * parts.live * SLACK * width
+        drawing = self.between
         reading = 0
         if way is not Offload.NONE:
             painters = parts.painters if way is Offload.NETWORKS else parts.largest

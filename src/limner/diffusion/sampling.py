@@ -119,5 +119,5 @@ class Progress:
 
     #: Share of the steps that are done, 0…1.
     done: float
-    #: What the sampler takes the first sample for, fp32 [1, 4, h/8, w/8] on the CPU.
+    #: What the sampler takes the first sample for, fp32 [1, 4, h/8, w/8] on its device.
     belief: Tensor

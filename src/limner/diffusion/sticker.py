@@ -148,7 +148,8 @@ def join(
         projections.append(projection.to(machine.device, machine.dtype))
     identity_tokens, look_tokens = projections
     painters = [each for each in (base.unet, *controls) if each is not None]
-    network, (control, depth) = Network(base.unet), map(_controller, controls)
+    network = Network(base.unet, compiled=machine.compiled)
+    control, depth = (_controller(each, machine) for each in controls)
     assert control is not None
     readers = [*(encoder.model for encoder in base.encoders), clip.model]
     turns = Turns(machine, readers, painters)
@@ -157,8 +158,8 @@ def join(
     )
 
 
-def _controller(net: Any) -> Controller | None:
-    return None if net is None else Controller(net)
+def _controller(net: Any, machine: Machine) -> Controller | None:
+    return None if net is None else Controller(net, compiled=machine.compiled)
 
 
 def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixels]:

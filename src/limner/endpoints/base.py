@@ -113,6 +113,8 @@ class Workshop:
     threads: int = 2
     #: The folder of the diffusion engine's weights (``LIMNER_HOME/weights``); None: there are none.
     weights: Path | None = None
+    #: May networks be compiled for the device?
+    compile: bool = False
     #: Are weights refused whose licence forbids commercial use?
     commercial: bool = False
     #: How much of a caller's pictures and archives is taken.

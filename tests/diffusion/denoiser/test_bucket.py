@@ -28,12 +28,14 @@ def latent(seed: int, size: tuple[int, int]) -> Tensor:
     return torch.randn(1, 4, size[1] // 8, size[0] // 8, generator=generator).double()
 
 
-def asked(request: Request, step: int, timestep: float) -> list[Asked]:
-    """The request's rows at a step, of fp64 networks."""
-    work = request.work(torch.float64)
+def asked(
+    request: Request, step: int, timestep: float, dtype: torch.dtype = torch.float64
+) -> list[Asked]:
+    """The request's rows at a step."""
+    work = request.work(dtype)
     strengths = tuple(strength(step) for strength in work.task.strengths)
     lending = tuple(control.at(step) for control in work.task.controls)
-    given = latent(step, request.size)
+    given = latent(step, request.size).to(dtype)
     return [
         Asked(row, given, timestep, strengths, lending) for row in rows_of(work.network, work.task)
     ]

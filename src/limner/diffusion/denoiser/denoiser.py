@@ -11,10 +11,12 @@ Knows samples and turns; knows no prompt, no face, and of requests only whom the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -22,9 +24,10 @@ from torch import Tensor
 from limner.diffusion.denoiser.bucket import Bucket
 from limner.diffusion.denoiser.buckets import row_cost, rows_per_call
 from limner.diffusion.denoiser.coefficients import Coefficients, coefficients
+from limner.diffusion.denoiser.graphs import Recorder, at_once
 from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.reading import rows_of
-from limner.diffusion.denoiser.sample import Sample, advance
+from limner.diffusion.denoiser.sample import Sample, Verdict, advance
 from limner.diffusion.denoiser.turns import Turns, Waiting
 from limner.diffusion.sampling import Draft, Progress, Task, noise
 from limner.errors import BrokenPicture
@@ -33,6 +36,9 @@ from limner.errors import BrokenPicture
 Heard = Progress | list[Tensor] | BaseException
 
 Rows = Callable[[torch.device, tuple[int, int]], int]
+
+#: Buckets of one network that stay when nobody sits in them.
+MOST_KEPT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +85,10 @@ class Job:
     def tell(self) -> None:
         """Tell what is new. For the denoiser."""
         first = self.samples[0]
-        while self._told < min(sample.taken for sample in self.samples):
+        while self._told < min(sample.heard for sample in self.samples):
             self._told += 1
-            self._heard.put(Progress(self._told / len(first.table), first.picture.cpu()))
-        if all(sample.done for sample in self.samples):
+            self._heard.put(Progress(self._told / len(first.table), first.picture))
+        if all(sample.finished for sample in self.samples):
             self._heard.put([sample.latent.cpu() for sample in self.samples])
             self.over = True
 
@@ -90,6 +96,13 @@ class Job:
         """Tell that there will be no picture. For the denoiser."""
         self._heard.put(fault)
         self.over = True
+
+
+class Shape(NamedTuple):
+    """Of a call's tensors: the picture (width, height), and how many tokens each row reads."""
+
+    size: tuple[int, int]
+    lengths: tuple[int, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -100,6 +113,15 @@ class _Live(Waiting):
     job: Job
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Taken:
+    """A step that the device may still be at. ``jobs``: each sample's."""
+
+    jobs: Sequence[Job]
+    samples: Sequence[Sample]
+    verdict: Verdict
+
+
 class Denoiser:
     """One device's. Safe to use from several threads; their requests share its steps."""
 
@@ -108,7 +130,9 @@ class Denoiser:
         self._rows = rows
         self._turns = Turns()
         self._live: list[_Live] = []
-        self._buckets: dict[Hashable, Bucket] = {}
+        self._taken: list[_Taken] = []
+        self._buckets: WeakKeyDictionary[Network, OrderedDict[Shape, Bucket]] = WeakKeyDictionary()
+        self._recorder = Recorder()
         self._arrived: list[Job] = []
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -168,9 +192,10 @@ class Denoiser:
             # Nobody may wait for ever for a thread that is gone.
             with self._lock:
                 self._thread = None
-                for job in {each.job for each in self._live} | set(self._arrived):
+                stepping = {job for taken in self._taken for job in taken.jobs}
+                for job in {each.job for each in self._live} | stepping | set(self._arrived):
                     job.fail(fault)
-                self._live, self._arrived = [], []
+                self._live, self._taken, self._arrived = [], [], []
             raise
 
     def _joined(self) -> bool:
@@ -182,19 +207,20 @@ class Denoiser:
                     self._live += self._seated(job)
             self._arrived = []
             used = {each.company for each in self._live}
-            self._buckets = {key: self._buckets[key] for key in self._buckets if key in used}
+            for network, kept in self._buckets.items():
+                for shape, bucket in kept.items():
+                    if (network, shape) not in used:
+                        bucket.clear()
             if not self._live:
+                # Who was given up just now may have been what the others' last step waited for.
+                self._hear_all()
                 self._thread = None
             return bool(self._live)
 
     def _seated(self, job: Job) -> list[_Live]:
         work, task = job.work, job.work.task
         network = work.network
-        # Every tensor of a call has one shape: a longer text is another company.
-        lengths = tuple(
-            each.shape[1] for each in (task.positive.said.states, *task.positive.tokens)
-        )
-        company = (network, task.size, lengths)
+        company = network, _shape(task)
         rows, steps = len(job.samples[0].rows), len(job.samples[0].table)
         cost = rows * row_cost(task.size, len(task.controls), xl=network.xl)
         busy = {each.caller for each in self._live}
@@ -207,15 +233,22 @@ class Denoiser:
         """Whose turn it is, and who fills up the call, take a step."""
         chosen = self._turns.choose(self._live, self._places)
         self._turns.charge(chosen)
+        before, self._taken = self._taken, []
         try:
             self._advance(chosen)
         except Exception as fault:  # noqa: BLE001 - it is raised again where the request is drawn
             jobs = list(dict.fromkeys(each.job for each in chosen))
             if len(jobs) == 1:
                 jobs[0].fail(fault)
-                return
-            for job in jobs:
-                self._alone([each for each in chosen if each.job is job])
+            else:
+                for job in jobs:
+                    self._alone([each for each in chosen if each.job is job])
+        # The device is at this step: what the one before came to is heard meanwhile.
+        for taken in before:
+            self._hear(taken)
+        left = any(not each.sample.done and not each.job.over for each in self._live)
+        if not left or all(taken.verdict.is_known for taken in self._taken):
+            self._hear_all()
 
     def _alone(self, chosen: Sequence[_Live]) -> None:
         """A step of one job's samples; its fault is its own."""
@@ -228,22 +261,49 @@ class Denoiser:
         """Compute the samples' rows, as many calls as they need, and take the step."""
         samples = [each.sample for each in chosen]
         asked = [row for sample in samples for row in sample.asked()]
-        places, company = self._places(chosen[0]), chosen[0].company
-        if company not in self._buckets:
-            self._buckets[company] = Bucket(chosen[0].job.work.network, places)
+        places, bucket = self._places(chosen[0]), self._bucket(chosen[0])
         predicted: list[Tensor] = []
         for first in range(0, len(asked), places):
-            predicted += self._buckets[company](asked[first : first + places])
+            predicted += bucket(asked[first : first + places])
         answers = iter(predicted)
-        broken = advance(samples, [[next(answers) for _ in sample.rows] for sample in samples])
+        verdict = advance(samples, [[next(answers) for _ in sample.rows] for sample in samples])
         for each in chosen:
             each.taken += 1
-            if each.sample in broken:
-                each.job.fail(BrokenPicture("The UNet's numbers are not finite."))
-        for job in {each.job for each in chosen}:
+        self._taken.append(_Taken([each.job for each in chosen], samples, verdict))
+
+    def _hear_all(self) -> None:
+        while self._taken:
+            self._hear(self._taken.pop(0))
+
+    def _hear(self, step: _Taken) -> None:
+        """Tell the jobs what their step came to."""
+        broken = step.verdict.hear()
+        for job, sample in zip(step.jobs, step.samples, strict=True):
+            if sample in broken:
+                job.fail(BrokenPicture("The UNet's numbers are not finite."))
+        for job in dict.fromkeys(step.jobs):
             if not job.over:
                 job.tell()
+
+    def _bucket(self, each: _Live) -> Bucket:
+        """Its company's. Those of a network are kept for the next, as far as they were used last:
+        on a GPU the first call is recorded for seconds."""
+        network, shape = each.job.work.network, _shape(each.job.work.task)
+        kept = self._buckets.setdefault(network, OrderedDict())
+        if shape not in kept:
+            calls = self._recorder.recordings() if network.recorded else at_once
+            kept[shape] = Bucket(network, self._places(each), calls)
+        kept.move_to_end(shape)
+        if len(kept) > MOST_KEPT:
+            kept.popitem(last=False)
+        return kept[shape]
 
     def _places(self, each: _Live) -> int:
         work = each.job.work
         return self._rows(work.network.net.device, work.task.size)
+
+
+def _shape(task: Task) -> Shape:
+    """Every tensor of a call has one shape: who says more keeps other company."""
+    read = task.positive.said.states, *task.positive.tokens
+    return Shape(task.size, tuple(each.shape[1] for each in read))

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from limner.diffusion.adapter import Context
+from limner.diffusion.denoiser.compiling import compile_network
 from limner.errors import NetworkUnfit
 
 #: Timesteps whose embedding is kept. A schedule of integers has 1000; Euler's are no integers.
@@ -45,8 +46,11 @@ _PLAIN: dict[str, Any] = {
 class Trunk:
     """What a UNet and a ControlNet have in common: embedded times and words, and the way down."""
 
-    def __init__(self, net: Any) -> None:
-        """``net``: fitted (``adapter.fit``). Raises NetworkUnfit if it has parts unknown here."""
+    def __init__(self, net: Any, *, compiled: bool = False) -> None:
+        """``net``: fitted (``adapter.fit``). Raises NetworkUnfit if it has parts unknown here.
+
+        ``compiled``: for the device it is on, where it then stays.
+        """
         odd = {
             name: net.config[name]
             for name, plain in _PLAIN.items()
@@ -56,6 +60,13 @@ class Trunk:
             raise NetworkUnfit(f"{type(net).__name__} has parts that are not run here: {odd}")
         self.net = net
         _align(net)
+        #: How its features lie in memory.
+        self.layout = torch.contiguous_format
+        #: Are its calls recorded (``graphs``)?
+        self.recorded = compiled and net.device.type == "cuda"
+        if compiled:
+            self.layout = torch.channels_last
+            compile_network(net)
         net.forward = _done
         #: Is it of Stable Diffusion XL's family?
         self.xl = net.config.get("addition_embed_type") is not None

@@ -28,7 +28,8 @@ class Sample:
     """What is the sample's own; the rest is its task's.
 
     ``latent`` and ``picture`` (what the sampler took it for at the step before) are fp32
-    [1, 4, h, w] on the network's device. ``taken`` steps of the table are behind it.
+    [1, 4, h, w] on the network's device. ``taken`` steps of the table are behind it, of which the
+    device is done with ``heard``, and they were sound.
     """
 
     task: Task
@@ -38,12 +39,18 @@ class Sample:
     generator: torch.Generator
     picture: Tensor
     taken: int = 0
+    heard: int = 0
     _fresh: Tensor | None = None
 
     @property
     def done(self) -> bool:
-        """Whether no step is left."""
+        """Whether no step is left to take."""
         return self.taken == len(self.table)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the latent is what it was to become."""
+        return self.heard == len(self.table)
 
     @property
     def step(self) -> int:
@@ -84,9 +91,39 @@ class Sample:
         self.taken += 1
 
 
+class Verdict:
+    """Whose numbers are finite after a step; asked for later, it does not hold the device up."""
+
+    def __init__(self, samples: Sequence[Sample], finite: Tensor) -> None:
+        """``finite`` [b], on the samples' device."""
+        self._samples = samples
+        self._finite = finite.to("cpu", non_blocking=True)
+        self._known: torch.cuda.Event | None = None
+        if finite.is_cuda:
+            self._known = torch.cuda.Event()
+            self._known.record()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether hearing it costs no waiting."""
+        return self._known is None
+
+    def hear(self) -> list[Sample]:
+        """The samples that are broken; to the others the step counts. Waits for the device."""
+        if self._known is not None:
+            self._known.synchronize()
+        broken: list[Sample] = []
+        for sample, finite in zip(self._samples, self._finite, strict=True):
+            if finite:
+                sample.heard += 1
+            else:
+                broken.append(sample)
+        return broken
+
+
 @torch.inference_mode()
-def advance(samples: Sequence[Sample], predictions: Sequence[Sequence[Tensor]]) -> list[Sample]:
-    """Take a step with every sample; return those whose numbers are not finite any more.
+def advance(samples: Sequence[Sample], predictions: Sequence[Sequence[Tensor]]) -> Verdict:
+    """Take a step with every sample; say later whose numbers are still finite.
 
     ``predictions``: of each sample's rows.
     """
@@ -101,10 +138,10 @@ def advance(samples: Sequence[Sample], predictions: Sequence[Sequence[Tensor]]) 
     predicted = guided.double()
     following = (a * latent + b * predicted + c * before + d * noise).float()
     picture = (e * latent + f * predicted).float()
-    sound = [bool(fine) for fine in torch.isfinite(following).flatten(1).all(1).cpu()]
+    verdict = Verdict(samples, torch.isfinite(following).flatten(1).all(1))
     for at, sample in enumerate(samples):
         sample.become(following[at : at + 1], picture[at : at + 1])
-    return [sample for sample, fine in zip(samples, sound, strict=True) if not fine]
+    return verdict
 
 
 def _guided(sample: Sample, rows: Sequence[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
-from limner.diffusion.machine import out_of_memory_told, this_machine
+from limner.diffusion.machine import keep_compiled, out_of_memory_told, this_machine
 from limner.diffusion.refine import Tiling
 from limner.diffusion.safety import Safety
 from limner.diffusion.sampling import Progress
@@ -205,9 +205,10 @@ def _handed_over(
 def open_engine(workshop: Workshop) -> DiffusionSticker:
     """The engine of a worker, whose process it takes for itself."""
     torch.set_num_threads(workshop.threads)
+    keep_compiled(workshop.networks.parent / "compiled")
     weights = workshop.weights or workshop.networks.parent / "weights"
     holdings = Holdings(weights, commercial=workshop.commercial)
-    machine = this_machine()
+    machine = this_machine(compile=workshop.compile)
     return DiffusionSticker(
         StickerStudio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
         Safety(holdings, machine),

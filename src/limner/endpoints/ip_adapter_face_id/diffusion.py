@@ -16,7 +16,7 @@ import torch
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import Wish, draw
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.machine import out_of_memory_told, this_machine
+from limner.diffusion.machine import keep_compiled, out_of_memory_told, this_machine
 from limner.diffusion.safety import Safety
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
@@ -193,8 +193,12 @@ def _in_grid(side: int) -> int:
 def open_engine(workshop: Workshop) -> DiffusionFaceId:
     """The engine of a worker, whose process it takes for itself."""
     torch.set_num_threads(workshop.threads)
+    keep_compiled(workshop.networks.parent / "compiled")
     weights = workshop.weights or workshop.networks.parent / "weights"
-    holdings, machine = Holdings(weights, commercial=workshop.commercial), this_machine()
+    holdings, machine = (
+        Holdings(weights, commercial=workshop.commercial),
+        this_machine(compile=workshop.compile),
+    )
     return DiffusionFaceId(
         Studio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
         Safety(holdings, machine),

@@ -1,0 +1,67 @@
+"""A network made for the GPU it is on: channels last, and what it repeats compiled.
+
+torch.compile of the whole UNet takes minutes; its residual and transformer blocks hold nearly all
+that there is to fuse, and a hundred of them have a dozen shapes. Kernels are chosen by rule, not
+by timing them: the same machine draws the same bits after every start.
+
+Knows diffusers' blocks; knows no size and no request.
+"""
+
+# torch's and diffusers' own annotations are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from diffusers.models.upsampling import Upsample2D
+from torch import nn
+from torch._dynamo import config as dynamo
+
+from limner.diffusion.denoiser.norm import ChannelsLastGroupNorm
+from limner.diffusion.denoiser.steady import SteadyConvolution
+
+#: Methods of which a network has many. A transformer's own are what stands around its blocks.
+REPEATED: dict[type[Any], tuple[str, ...]] = {
+    BasicTransformerBlock: ("forward",),
+    ResnetBlock2D: ("forward",),
+    Downsample2D: ("forward",),
+    Upsample2D: ("forward",),
+    Transformer2DModel: ("_operate_on_continuous_inputs", "_get_output_for_continuous_inputs"),
+}
+
+#: Shapes of one method in a process: a dozen for each network and size of picture.
+MOST_SHAPES = 512
+
+
+def compile_network(net: Any) -> None:
+    """Lay a network out for its device, for good, and have its repeated blocks compiled.
+
+    Each shape is compiled when it is first called, for all networks that have it. A block that
+    cannot be compiled whole, or a shape too many, is an error, not a slow block.
+    """
+    net.to(memory_format=torch.channels_last)
+    _replace(net, nn.Conv2d, SteadyConvolution)
+    _replace(net, nn.GroupNorm, ChannelsLastGroupNorm)
+    # Counted by dynamo for the whole process; past its own limit of 8 it would give up.
+    dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_SHAPES)
+    dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, 2 * MOST_SHAPES)
+    for block in net.modules():
+        for name in REPEATED.get(type(block), ()):
+            method = getattr(block, name)
+            compiled = torch.compile(
+                method, fullgraph=True, dynamic=False, options={"deterministic": True}
+            )
+            setattr(block, name, compiled)
+
+
+def _replace(net: Any, kind: type[nn.Module], by: Callable[[Any], nn.Module]) -> None:
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is kind:
+                setattr(parent, name, by(child))
