@@ -23,7 +23,7 @@ BLOCK = 32
 LEAST_VARIETY = 12
 
 #: Bits of a block's beginning by which most places are ruled out at once.
-_SIEVE = 22
+_SIEVE = 24
 
 
 class Traces:
