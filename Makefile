@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTO ?=
 
-.PHONY: demo test install serve check bench faults deploy-check clean
+.PHONY: demo test install serve check bench faults fuzz deploy-check clean
 .DEFAULT_GOAL := demo
 
 $(BIN)/.installed: pyproject.toml constraints.txt
@@ -46,6 +46,13 @@ bench: $(BIN)/.tested  ## Speed, as ratios against a floor in the same run
 
 faults: $(BIN)/.tested  ## A thousand kills under load, for a night; prints the seed of every round
 	$(BIN)/python -m tests.faults --kills 1000
+
+$(BIN)/.fuzz: $(BIN)/.tested
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	@touch $@
+
+fuzz: $(BIN)/.fuzz  ## Every parser under a coverage-guided fuzzer, five minutes each; what fails is left in .fuzz
+	$(BIN)/python -W ignore -m tests.fuzz --seconds 300
 
 # In a virtual environment of their own: two of them are large, and nothing else needs them.
 $(VENV)/deploy/.installed:

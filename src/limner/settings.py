@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         default=50 * MIB, gt=0, description="Largest file behind a URL."
     )
     max_upload_bytes: int = Field(default=512 * MIB, gt=0, description="Largest uploaded file.")
+    upload_quota: int = Field(
+        default=0, ge=0, description="Bytes kept for one key before it may upload no more; 0: any."
+    )
     max_body_bytes: int = Field(
         default=72 * MIB,
         gt=0,

@@ -64,6 +64,8 @@ class SettingsFile:
             return tomllib.loads(self.path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
             raise Misconfigured(f"{self.path} is not TOML: {wrong}") from None
+        except RecursionError:
+            raise Misconfigured(f"{self.path} is not TOML that anybody wrote: too deep") from None
         except OSError as problem:
             raise Misconfigured(f"{self.path} cannot be read: {problem.strerror}") from None
 

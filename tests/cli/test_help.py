@@ -22,8 +22,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text()
 #: What takes longer to import than `limner --help` may take.
 HEAVY = {
     "PIL", "asyncio", "cryptography", "cv2", "fastapi", "httpx2", "numpy", "onnxruntime",
-    "platformdirs", "pydantic", "pydantic_settings", "rich", "sqlalchemy", "structlog", "torch",
-    "uvicorn",
+    "platformdirs", "pydantic", "pydantic_settings", "ray", "rich", "sqlalchemy", "structlog",
+    "torch", "uvicorn",
 }  # fmt: skip
 
 

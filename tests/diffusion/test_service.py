@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.weights import WEIGHTS
 from tests.compat.conftest import python_client  # noqa: F401
-from tests.rig.process import Server
+from tests.rig.process import Server, eventually
 
 FACE = Path(__file__).parents[1] / "faces" / "30_lowres_96px.jpg"
 
@@ -50,6 +51,12 @@ def photo() -> str:
     return "data:image/jpeg;base64," + base64.b64encode(FACE.read_bytes()).decode()
 
 
+def figure(server: Server, name: str) -> float:
+    """What the only worker tells of itself."""
+    told = re.findall(rf"^{name}{{.*}} (\S+)$", server.get("/metrics").text, re.MULTILINE)
+    return float(told[0]) if told else 0.0
+
+
 def fetched(url: str) -> bytes:
     with urllib.request.urlopen(url) as answer:
         return answer.read()
@@ -82,6 +89,11 @@ def test_fals_client_gets_a_picture_drawn_by_diffusion(
     said = [entry["message"] for entry in status.logs or []]
     assert "Drawn by the diffusion engine" in said
     assert "Step 2 of 2" in said
+    # Two guided samples of two steps each: what the worker told of its running batch.
+    eventually(lambda: figure(server, "limner_worker_step_rows_total") >= 8)
+    assert figure(server, "limner_worker_step_rows_total") == 8
+    assert 2 <= figure(server, "limner_worker_steps_total") <= 4
+    assert figure(server, "limner_worker_step_places_total") >= 8
 
 
 def test_fals_client_gets_a_sticker_drawn_and_enlarged_by_diffusion(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from limner.files.disk import PARTS_LIFE, DiskStore
+from limner.files.room import COUNTED_FOR, DiskRoom
 from limner.files.store import Description, reserve
 from tests.files.conftest import START, Clock
 
@@ -114,3 +116,19 @@ def test_a_full_disk_leaves_nothing_behind(
     monkeypatch.undo()
     assert disk.find(name) is None
     assert lies_in(tmp_path) == []
+
+
+def test_what_is_kept_is_counted_once_a_minute_and_room_is_looked_at_each_time(
+    tmp_path: Path,
+) -> None:
+    now = 0.0
+    store = DiskStore(tmp_path / "files")
+    room = DiskRoom(tmp_path, store, lambda: now)
+    store.save(reserve("a.png"), [b"12345"], Description("image/png"))
+    assert (room().files, room().kept) == (1, 5)
+    store.save(reserve("b.png"), [b"123"], Description("image/png"))
+    now = COUNTED_FOR - 1
+    assert (room().files, room().kept) == (1, 5)
+    now = COUNTED_FOR
+    assert (room().files, room().kept) == (2, 8)
+    assert room().total == shutil.disk_usage(tmp_path).total

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from limner.requests.claiming import HINT_PATIENCE
-from limner.requests.fleet import Presence
+from limner.requests.fleet import Pace, Presence
 from limner.requests.ledger import Ledger
 from limner.requests.request import Outcome, Priority, Submission
 
@@ -119,7 +119,9 @@ def test_nobody_waits_for_weights_that_no_living_worker_has(ledger: Ledger, cloc
 
 
 def test_a_worker_is_seen_with_what_it_said_last(ledger: Ledger, clock: Clock) -> None:
-    said = Presence("w", "cuda:1", (ONE, TWO), 2, 5_000_000_000, 80_000_000_000, ("x", "y"))
+    said = Presence(
+        "w", "cuda:1", (ONE, TWO), 2, 5_000_000_000, 80_000_000_000, ("x", "y"), Pace(9, 4.5, 7, 8)
+    )
     announce(ledger, "w", 1, "z")
     ledger.announce(said).result()
     submit(ledger)

@@ -1,6 +1,6 @@
 """A database of an older schema is brought up, with everything that waits in it.
 
-``schemas/1.ENGINE.sql`` is what Limner made of an empty database when its schema was 1.
+``schemas/N.ENGINE.sql`` is what Limner made of an empty database when its schema was N.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ def opened(url: str) -> sa.Engine:
     return sa.create_engine(url if is_sqlite(url) else postgresql_url(url))
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def old(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
-    """The address of a database of schema 1, and of 2, with requests in it."""
+    """The address of a database of schema 1, 2 or 3, with requests in it."""
     engine = opened(url)
-    ddl = (SCHEMAS / f"1.{engine.dialect.name}.sql").read_text()
+    since = 3 if request.param == 3 else 1
+    ddl = (SCHEMAS / f"{since}.{engine.dialect.name}.sql").read_text()
     with engine.begin() as connection:
-        for statement in ddl.split(";\n"):
+        for statement in ddl.split(";\n\n" if since == 3 else ";\n"):
             connection.exec_driver_sql(statement)
         if request.param == 2:  # it had one column more
             kind = "BLOB" if is_sqlite(url) else "BYTEA"
@@ -113,6 +114,11 @@ def test_what_waits_in_an_older_database_is_drawn_in_its_order(old: str) -> None
         assert claimed[4].submission.priority is Priority.LOW
         assert ledger.finish("first", 1, Outcome(200, {})).result()
         assert len(ledger.deliveries("first").result()) == 1
+        # Ends are counted as they are today.
+        body = {"detail": [{"type": "face_detection_error"}]}
+        assert ledger.finish("second", 1, Outcome(422, body)).result()
+        counted = {each.outcome: each.number for each in ledger.figures().result().ended}
+        assert counted == {"ok": 1, "face_detection_error": 1}
         # The worker that held one before the update still holds it, or is found lost.
         now = 1011.0
         assert ledger.reap().result().requeued == ("running",)

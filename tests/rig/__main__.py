@@ -1,4 +1,5 @@
-"""``python -m tests.rig serve PORT [--tls] [--no-worker] [--hasty] | work``: Limner, the metronome.
+"""``python -m tests.rig serve PORT [--tls] [--no-worker] [--hasty] | work | place``: Limner, the
+metronome; ``place`` is ``limner work --ray`` with a short patience.
 
 ``--hasty``: receivers of webhooks get 2 s instead of up to 120, so that a delivery that a killed
 server had under way is taken up by the next after 4 s instead of 150; and what a caller does not
@@ -7,6 +8,7 @@ want stored goes 3 s after it was ready instead of 60.
 
 import sys
 
+from limner.cli.on_ray import Wishes, place
 from limner.cli.serve import Listen, serve
 from limner.cli.work import work
 from limner.endpoints import ENDPOINTS
@@ -29,6 +31,8 @@ if sys.argv[1] == "serve":
         endpoints=RIG,
         worker_command=(sys.executable, "-m", "tests.rig", "work", *HASTY),
     )
+elif sys.argv[1] == "place":
+    place(Wishes(RIG, patience=2.0, warm=False))
 else:
     # Most tests' servers draw nothing with a network: opening them would only take their time.
     work(until_eof=True, endpoints=RIG, warm=False)

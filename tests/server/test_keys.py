@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import jwt
 import pytest
 
+from limner.requests.ledger import Ledger
 from tests.rig.process import ROOT, Server
 
 METRONOME = "limner/metronome"
@@ -119,6 +121,40 @@ def test_secrets_are_not_on_disk(locked: tuple[Server, str]) -> None:
     kept = [path.read_bytes() for path in server.home.glob("limner.db*")]
     assert kept
     assert not any(secret in content for content in kept)
+
+
+def test_a_secret_is_compared_in_constant_time_whether_or_not_there_is_such_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return real(one, other)
+
+    real = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        key_id, secret = ledger.create_key("api").result()
+        for said in ((key_id, secret), (key_id, "wrong"), ("nobody", secret), ("", "")):
+            found = ledger.find_key(*said).result()
+            assert (found is not None) == (said == (key_id, secret))
+    assert compared == [(32, 32)] * 4  # hashes, so that lengths tell nothing either
+
+
+def test_neither_key_nor_token_is_in_the_log(locked: tuple[Server, str]) -> None:
+    server, key = locked
+    mine = {"authorization": f"Key {key}"}
+    asked = {"allowed_apps": ["metronome"]}
+    token = server.post("/rest.fal.ai/tokens/", json=asked, headers=mine).json()
+    for ending in ("well", "badly", "no such ending"):
+        for query, headers in ((f"?fal_jwt_token={token}", {}), ("", mine)):
+            server.post(f"/fal.run/{METRONOME}{query}", json={"ending": ending}, headers=headers)
+    server.get(f"/nowhere?fal_jwt_token={token}&key={key}")
+    told = server.log.read_text()
+    assert "RuntimeError" in told  # what went badly is there
+    assert key.partition(":")[2] not in told
+    assert token not in told
 
 
 def test_elsewhere_than_loopback_it_refuses_to_start_without_a_key(tmp_path: Path) -> None:

@@ -10,13 +10,22 @@ from typing import Any
 
 import msgpack  # pyright: ignore[reportMissingTypeStubs]
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_websocket
 
 from tests.rig.process import ROOT, Server, eventually
 
 METRONOME = "limner/metronome"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that takes ten thousand bytes."""
+    env = {"LIMNER_MAX_BODY_BYTES": "10000"}
+    running = Server(tmp_path_factory.mktemp("small"), env=env)
+    yield running
+    running.stop()
 
 
 def connect(server: Server, path: str, **options: Any) -> ClientConnection:
@@ -89,6 +98,56 @@ def test_an_error_is_an_x_fal_error_and_the_line_stays_open(server: Server) -> N
     assert told[0]["reason"] == "steps: Input should be greater than or equal to 0"
     assert told[4]["reason"] == "picture: Could not detect face in the image"
     assert told[5]["reason"] == "Internal Server Error"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (b'{"a":' * 100_000, "not valid msgpack"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"a":' * 300 + "1" + "}" * 300, "not valid JSON"),
+        (b"\x81\xa1a" * 300 + b"\x01", "not valid msgpack"),
+        (b"\x91" * 1_000_000, "not valid msgpack"),
+        (b"\x81\xa1a\xdd\xff\xff\xff\xff", "not valid msgpack"),
+        (b"\x81\x01\x01", "not valid msgpack"),
+        (pack({"pause": float("nan")}), "not valid msgpack"),
+        (pack({"pause": float("inf")}), "not valid msgpack"),
+        (pack({"steps": msgpack.Timestamp(1, 2)}), "not valid msgpack"),
+        (pack({"steps": msgpack.ExtType(5, b"x")}), "steps: Input should be a valid integer"),
+        (pack({"steps": b"1"}), "steps: Input should be a valid integer"),
+        ('{"pause": NaN}', "not valid JSON"),
+        ('{"steps": ' + "9" * 5000 + "}", "not valid JSON"),
+        ('{"steps": "\\ud800"}', "not valid JSON"),
+        ('{"steps": 1, "steps": -1}', "greater than or equal to 0"),
+        (b"\x82\xa5steps\x01\xa5steps\xff", "greater than or equal to 0"),
+        ('{"request_id": 1e999, "steps": -1}', "greater than or equal to 0"),
+    ],
+    ids=lambda said: repr(said[:20]),
+)
+def test_a_message_that_means_ill_is_told_and_the_line_stays_open(
+    server: Server, message: str | bytes, reason: str
+) -> None:
+    with realtime(server) as line:
+        line.send(message)
+        told = line.recv(20)
+        error = json.loads(told, parse_constant=lambda said: pytest.fail(said))
+        assert (error["type"], error["error"]) == ("x-fal-error", "INVALID_INPUT")
+        assert reason in error["reason"]
+        line.send('{"steps": 3, "steps": 1}')  # of two equal keys the last counts, as at fal
+        assert json.loads(line.recv(20))["steps"] == 1
+
+
+def test_a_message_over_the_limit_ends_its_own_line_only(small: Server) -> None:
+    # Deflated, a megabyte of zeros is a kilobyte: what counts is what it unpacks to.
+    with realtime(small) as line:
+        line.send(b"\x00" * 1_000_000)
+        with pytest.raises(ConnectionClosed) as ended:
+            line.recv(20)
+    assert ended.value.rcvd is not None
+    assert ended.value.rcvd.code == 1009
+    with realtime(small) as line:
+        line.send(pack({"steps": 0}))
+        assert unpack(line.recv(20))["steps"] == 0
 
 
 def test_with_max_buffering_the_oldest_waiting_message_is_dropped(server: Server) -> None:

@@ -21,7 +21,8 @@ from limner.errors import (
     InputProblem,
     UnsupportedImageFormat,
 )
-from limner.stages.picture import MOST_SCANS, open_picture
+from limner.stages.picture import open_picture
+from limner.stages.skeleton import MOST_SCANS
 
 FACES = Path(__file__).parents[1] / "faces"
 
@@ -278,6 +279,16 @@ def test_other_formats_are_named(form: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("brand", "name"),
+    [("heic", "HEIC"), ("heix", "HEIC"), ("hevc", "HEIC"), ("mif1", "HEIF"), ("msf1", "HEIF")],
+)
+def test_a_telephones_heic_is_named_with_what_to_send_instead(brand: str, name: str) -> None:
+    head = struct.pack(">I4s4sI4s4s", 24, b"ftyp", brand.encode(), 0, b"mif1", b"heic")
+    with pytest.raises(UnsupportedImageFormat, match=rf"^{name} pictures .* Use one of: \.jpg"):
+        open_picture(head + bytes(100))
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"\x00", b"hello", b"%PDF-1.7 ...", b"<html></html>", b"PK\x03\x04", b"\xff\xd8\xff"],
 )
@@ -286,7 +297,15 @@ def test_what_is_no_picture(content: bytes) -> None:
         open_picture(content)
 
 
-@pytest.mark.parametrize("svg", [b"<svg xmlns='x'/>", b"<?xml version='1.0'?>\n<svg/>"])
+@pytest.mark.parametrize(
+    "svg",
+    [
+        b"<svg xmlns='x'/>",
+        b"<?xml version='1.0'?>\n<svg/>",
+        b"<?xml version='1.0'?><!DOCTYPE svg [" + b"<!ENTITY a 'b'>" * 100 + b"]><svg/>",
+        b"<!DOCTYPE svg PUBLIC '-//W3C//DTD SVG 1.1//EN' 'http://www.w3.org/'><svg/>",
+    ],
+)
 def test_svg_is_a_picture_we_do_not_read(svg: bytes) -> None:
     with pytest.raises(UnsupportedImageFormat):
         open_picture(svg)

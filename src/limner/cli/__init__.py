@@ -114,16 +114,30 @@ def work(
         str | None,
         typer.Option(help="Draw on this: cpu, cuda:0, cuda:1 …; left out: the best there is."),
     ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Place workers on a Ray cluster, as many as the queue wants."),
+    ] = False,
+    ray_min: Annotated[int, typer.Option(min=0, help="The fewest workers on Ray.")] = 1,
+    ray_max: Annotated[
+        int | None,
+        typer.Option(min=1, help="The most; left out: as many as the cluster has room for."),
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option(hidden=True, help="Stop when standard input closes.")
     ] = False,
 ) -> None:
     """Draw requests from the ledger until stopped."""
+    if ray:
+        from limner.cli.on_ray import Wishes, place
+        from limner.cli.work import chosen
+
+        return place(Wishes(chosen(endpoints), device, ray_min, ray_max))
     from limner.cli.work import chosen, on_device
     from limner.cli.work import work as run
 
     on_device(device)
-    run(until_eof=until_eof, endpoints=chosen(endpoints), device=device)
+    return run(until_eof=until_eof, endpoints=chosen(endpoints), device=device)
 
 
 @app.command()

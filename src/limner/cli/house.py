@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import structlog
 
 from limner.endpoints.base import Workshop
 from limner.files.disk import DiskStore
+from limner.files.room import DiskRoom
 from limner.files.s3 import S3Store, open_bucket
 from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
+from limner.tracing import Tracing, open_tracing
 
 
 def open_home(settings: Settings) -> Path:
@@ -40,9 +43,9 @@ def open_files(settings: Settings) -> FileStore:
     return DiskStore(open_home(settings) / "files")
 
 
-def free_bytes(settings: Settings) -> int | None:
-    """Free bytes where the files lie; None for a bucket, which has no end."""
-    return None if settings.files_url else shutil.disk_usage(open_home(settings)).free
+def room(settings: Settings, files: FileStore) -> DiskRoom | None:
+    """How much is kept and how much is free where the files lie; None for a bucket."""
+    return None if settings.files_url else DiskRoom(open_home(settings), files)
 
 
 def networks_folder(settings: Settings) -> Path:
@@ -96,6 +99,11 @@ def input_limits(settings: Settings) -> Limits:
 def tls_folder(settings: Settings) -> Path:
     """Where our own certificate authority lies."""
     return open_home(settings) / "tls"
+
+
+def traced() -> AbstractContextManager[Tracing | None]:
+    """Tracing, where the environment asks for it; None where it does not."""
+    return open_tracing(os.environ) or nullcontext()
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -24,12 +24,13 @@ from uvicorn.protocols.http import h11_impl
 import limner
 from limner.cli.about import about
 from limner.cli.house import (
-    free_bytes,
     open_files,
     open_ledger,
     picture_signer,
+    room,
     set_up_logging,
     tls_folder,
+    traced,
     workshop,
 )
 from limner.cli.shelves import shelves
@@ -113,13 +114,14 @@ def serve(
     if workers:
         picture_signer(settings)  # told here rather than by every worker, again and again
     supervisor = Supervisor(worker_command, workers)
-    with open_ledger(settings) as ledger:
+    with traced() as tracing, open_ledger(settings) as ledger:
         local = is_loopback(listen.host)
         key = key_line(ledger, listen)
+        files = open_files(settings)
         app = create_app(
             ServerParts(
                 ledger=ledger,
-                files=open_files(settings),
+                files=files,
                 endpoints=endpoints,
                 post=Door(
                     allow_private=settings.allow_private_urls,
@@ -128,7 +130,9 @@ def serve(
                     own_file=lambda _: None,
                 ).post,
                 storage=StorageLimits(
-                    max_bytes=settings.max_upload_bytes, retention=settings.upload_retention
+                    max_bytes=settings.max_upload_bytes,
+                    retention=settings.upload_retention,
+                    quota=settings.upload_quota,
                 ),
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,
@@ -137,7 +141,8 @@ def serve(
                 sealed=not local or bool(settings.public_url),
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
-                free_bytes=lambda: free_bytes(settings),
+                room=room(settings, files),
+                tracing=tracing,
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
                 shelves=shelves(settings),

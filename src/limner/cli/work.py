@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 import typer
 
@@ -15,6 +16,7 @@ from limner.cli.house import (
     open_ledger,
     picture_signer,
     set_up_logging,
+    traced,
     workshop,
 )
 from limner.endpoints import ENDPOINTS
@@ -72,12 +74,26 @@ def work(
     """
     settings = Settings()
     set_up_logging(settings)
+    with open_worker(settings, endpoints, device=device or "auto", warm=warm) as worker:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: worker.stop())
+        if until_eof:
+            # The server holds the other end: when it dies, however it dies, so do we.
+            threading.Thread(target=_stop_at_eof, args=(worker,), daemon=True).start()
+        worker.run()
+
+
+@contextmanager
+def open_worker(
+    settings: Settings, endpoints: Sequence[Endpoint], *, device: str, warm: bool
+) -> Generator[Worker]:
+    """A worker with everything it needs open, to be run while the block lasts."""
     files = open_files(settings)
     engines = Engines(endpoints, settings.engine, workshop(settings))
     if warm:
         engines.warm_up()
-    with open_ledger(settings) as ledger:
-        worker = Worker(
+    with traced() as tracing, open_ledger(settings) as ledger:
+        yield Worker(
             WorkerParts(
                 ledger=ledger,
                 files=files,
@@ -93,15 +109,10 @@ def work(
                 pictures=PictureRules(
                     settings.retention, settings.ai_mark, picture_signer(settings)
                 ),
-                device=device or "auto",
+                device=device,
+                tracing=tracing,
             )
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: worker.stop())
-        if until_eof:
-            # The server holds the other end: when it dies, however it dies, so do we.
-            threading.Thread(target=_stop_at_eof, args=(worker,), daemon=True).start()
-        worker.run()
 
 
 def _stop_at_eof(worker: Worker) -> None:

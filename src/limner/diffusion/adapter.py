@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as functional
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -86,6 +87,7 @@ def read_adapter(path: Path) -> Adapter:
         LookupError,
         TypeError,
         pickle.PickleError,
+        SafetensorError,
     ) as reason:
         raise NetworkUnfit(f"{path.name} is not a file of adapter weights.") from reason
     shapes = ({key: tuple(value.shape) for key, value in part.items()} for part in parts)

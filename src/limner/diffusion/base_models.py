@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-from limner.diffusion.sniff import UnetKind, sniff_single_file, sniff_unet_config
+from limner.diffusion.sniff import UNREADABLE, UnetKind, sniff_single_file, sniff_unet_config
 from limner.errors import FeatureNotSupported, NetworkUnfit
 
 _PART = r"[\w.-]{1,96}"
@@ -75,7 +75,10 @@ def parse_base(text: str) -> BaseRef:
 
 
 def _address(text: str) -> BaseRef:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise FeatureNotSupported("This is no address at all.") from None
     if parts.hostname not in _HUB:
         return BaseRef(text)
     match = _HUB_PATH.fullmatch(unquote(parts.path))
@@ -108,14 +111,20 @@ def check_folder(folder: Path) -> bool:
     try:
         index = cast("dict[str, Any]", json.loads((folder / "model_index.json").read_bytes()))
         kind = PIPELINES[str(index["_class_name"])]
-        parts = {name: cast("list[str]", index.get(name) or []) for name in CLASSES}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+        parts = {name: _class(index.get(name)) for name in CLASSES}
+    except UNREADABLE as reason:
         raise NetworkUnfit(f"{folder.name} is no Stable Diffusion 1.5 or XL pipeline.") from reason
     needed = [name for name in CLASSES if kind or not name.endswith("_2")]
     for name in needed:
-        if tuple(parts[name]) not in CLASSES[name]:
+        if parts[name] not in CLASSES[name]:
             raise NetworkUnfit(f"The base's {name} is {parts[name]}, which no base is made of.")
     return kind
+
+
+def _class(said: Any) -> tuple[str, str]:
+    """A library and a class of it, as ``model_index.json`` names them. Raises what JSON can."""
+    library, name = said or ("", "")
+    return str(library), str(name)
 
 
 def base_kind(where: Path) -> UnetKind:

@@ -27,6 +27,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import Stabl
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import (
     StableDiffusionXLPipeline,
 )
+from safetensors import SafetensorError
 from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
@@ -174,7 +175,7 @@ def _unfit(path: Path) -> Generator[None]:
     """A loader's complaint about a file becomes NetworkUnfit."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as reason:
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as reason:
         if is_out_of_memory(reason):
             raise
         raise NetworkUnfit(f"{path} cannot be loaded: {reason}") from reason

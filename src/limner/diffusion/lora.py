@@ -13,6 +13,7 @@ from typing import Any
 from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import (
     StableDiffusionXLPipeline,
 )
+from safetensors import SafetensorError
 
 from limner.diffusion.load import Base
 from limner.diffusion.schedules import dpm_2m_sde_karras
@@ -42,5 +43,5 @@ def fuse_lora(base: Base, file: Path) -> None:
             raise ValueError("none of its tensors is the UNet's")
         pipe.fuse_lora(adapter_names=["sticker"])
         pipe.unload_lora_weights()
-    except (ValueError, KeyError, RuntimeError, OSError) as reason:
+    except (ValueError, KeyError, RuntimeError, OSError, SafetensorError) as reason:
         raise NetworkUnfit(f"{file.name} is no LoRA for this base: {reason}") from reason

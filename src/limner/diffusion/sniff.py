@@ -27,6 +27,12 @@ _NAMES = {
 #: A safetensors header is JSON of a few MB at most; more is a file that wants our memory.
 LARGEST_HEADER = 100 * 1024 * 1024
 
+#: All that reading somebody's JSON and taking it for what it should be can raise: it is too deep,
+#: it says infinity where a size should be, an object is a number.
+UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError,
+)  # fmt: skip
+
 Layout = Literal["ip-adapter", "full-face", "faceid-plus", "faceid", "resampler"]
 
 #: A layout is the first whose key is among the image projection's, in exactly this order: a
@@ -109,7 +115,7 @@ def sniff_unet_config(path: Path) -> UnetKind:
     try:
         config = cast("dict[str, Any]", json.loads(path.read_bytes()))
         return UnetKind(int(config["cross_attention_dim"]), int(config["in_channels"]))
-    except (OSError, ValueError, KeyError, TypeError) as reason:
+    except UNREADABLE as reason:
         raise NetworkUnfit(f"{path} describes no text-conditioned UNet.") from reason
 
 
@@ -129,7 +135,7 @@ def safetensors_shapes(path: Path) -> dict[str, Shape]:
                 for name, entry in header.items()
                 if name != "__metadata__"
             }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
+    except UNREADABLE as reason:
         raise NetworkUnfit(f"{path.name} is not a safetensors file.") from reason
 
 

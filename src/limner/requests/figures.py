@@ -22,7 +22,7 @@ class Ended:
     """Requests of an endpoint that ended in one way since the database was made."""
 
     endpoint: str
-    #: ``ok``, ``user_error``, ``error``, or fal's error type.
+    #: ``ok``, fal's type of what went wrong, or, where it has none, ``user_error`` or ``error``.
     outcome: str
     number: int
     #: Seconds in all: in the queue, and in work.
@@ -43,6 +43,8 @@ class Figures:
     webhooks_owed: int
     webhooks_late: float
     workers: tuple[Seen, ...]
+    #: Of the whole database.
+    bytes: int
 
 
 def figures(connection: sa.Connection, now: float) -> Figures:
@@ -62,7 +64,14 @@ def figures(connection: sa.Connection, now: float) -> Figures:
             ).scalar(),
             now,
         ),
+        bytes=connection.execute(sa.text(_SIZE[connection.dialect.name])).scalar_one(),
     )
+
+
+_SIZE = {
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+    "postgresql": "SELECT pg_database_size(current_database())",
+}
 
 
 def compact(connection: sa.Connection) -> None:

@@ -7,7 +7,7 @@ connection. Knows workers by what they say; knows no process.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +15,18 @@ import sqlalchemy as sa
 from limner.requests.lifecycle import Rules
 from limner.requests.rows import to_json
 from limner.requests.tables import requests, residents, workers
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the running batch of a worker's diffusion engine has done since it began."""
+
+    steps: int
+    #: Seconds that the steps took in all.
+    seconds: float
+    #: Rows of the network that were computed for requests, and places that there were for them.
+    rows: int
+    places: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,8 @@ class Presence:
     total_bytes: int | None = None
     #: Hints of the requests that it drew last, whose weights it has in memory.
     resident: tuple[str, ...] = ()
+    #: None where no running batch is open.
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,15 @@ class Seen:
     presence: Presence
     started_at: float
     running: int
+
+
+#: A field of Pace → its column.
+_PACE = {
+    "steps": "steps",
+    "seconds": "step_seconds",
+    "rows": "step_rows",
+    "places": "step_places",
+}
 
 
 def announce(connection: sa.Connection, presence: Presence, now: float, rules: Rules) -> None:
@@ -54,6 +77,8 @@ def announce(connection: sa.Connection, presence: Presence, now: float, rules: R
         "total_bytes": presence.total_bytes,
         "until": now + 3 * rules.lease,
     }
+    if presence.pace is not None:
+        said |= {_PACE[name]: value for name, value in asdict(presence.pace).items()}
     known = connection.execute(
         workers.update().where(workers.c.name == presence.name).values(**said)
     )
@@ -110,6 +135,9 @@ def _seen(row: sa.Row[Any], resident: tuple[str, ...]) -> Seen:
             free_bytes=row.free_bytes,
             total_bytes=row.total_bytes,
             resident=resident,
+            pace=None
+            if row.steps is None
+            else Pace(row.steps, row.step_seconds, row.step_rows, row.step_places),
         ),
         started_at=row.started_at,
         running=row.running,

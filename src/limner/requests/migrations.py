@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from limner.requests.tables import SCHEMA_VERSION, metadata, schema
-from limner.requests.tally import triggers
+from limner.requests.tally import recount, triggers
 
 #: How a type is called where the two engines differ.
 _TYPES = {
@@ -61,9 +61,21 @@ _SAID = {
     "webhooks": ("url", "body", "last_error"),
     "residents": ("hint",),
 }
+_FIGURES = (
+    "ALTER TABLE requests ADD COLUMN fault TEXT",
+    "ALTER TABLE requests ADD COLUMN trace TEXT",
+    "ALTER TABLE workers ADD COLUMN steps BIGINT",
+    "ALTER TABLE workers ADD COLUMN step_seconds {seconds}",
+    "ALTER TABLE workers ADD COLUMN step_rows BIGINT",
+    "ALTER TABLE workers ADD COLUMN step_places BIGINT",
+)
 
 #: What makes each version of the one before.
-STEPS: Sequence[tuple[int, Sequence[str]]] = ((2, _PREVIEWS), (3, _MANY_MACHINES))
+STEPS: Sequence[tuple[int, Sequence[str]]] = (
+    (2, _PREVIEWS),
+    (3, _MANY_MACHINES),
+    (4, _FIGURES),
+)
 
 
 def create(connection: sa.Connection) -> None:
@@ -82,6 +94,11 @@ def upgrade(connection: sa.Connection, version: int) -> None:
                 connection.exec_driver_sql(statement.format(**types))
     if version < 3:
         _finish(connection)
+    elif version < 4:
+        for statement in recount(connection.dialect.name):
+            connection.exec_driver_sql(statement)
+        if connection.dialect.name == "postgresql":
+            _unsample(connection)
     connection.execute(schema.update().values(version=SCHEMA_VERSION))
 
 
@@ -97,7 +114,11 @@ def _finish(connection: sa.Connection) -> None:
             "ALTER TABLE requests SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,"
             " autovacuum_vacuum_threshold = 1000)"
         )
-        # Its statistics keep samples of a table's values, long after their rows are deleted.
-        for table, columns in _SAID.items():
-            unsampled = ", ".join(f"ALTER COLUMN {name} SET STATISTICS 0" for name in columns)
-            connection.exec_driver_sql(f"ALTER TABLE {table} {unsampled}")
+        _unsample(connection)
+
+
+def _unsample(connection: sa.Connection) -> None:
+    """PostgreSQL's statistics keep samples of values, long after their rows are deleted."""
+    for table, columns in _SAID.items():
+        unsampled = ", ".join(f"ALTER COLUMN {name} SET STATISTICS 0" for name in columns)
+        connection.exec_driver_sql(f"ALTER TABLE {table} {unsampled}")

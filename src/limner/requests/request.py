@@ -54,6 +54,15 @@ class Outcome:
         """Did the model return a result?"""
         return 200 <= self.http_status < 300
 
+    @property
+    def fault(self) -> str | None:
+        """fal's type of the first error that the body tells, e.g. ``face_detection_error``."""
+        match self.body:
+            case {"detail": [{"type": str() as fault}, *_]} if not self.ok:
+                return fault
+            case _:
+                return None
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
@@ -98,6 +107,8 @@ class Submission:
     hint: str | None = None
     #: A retried submit with the same key is the same request.
     idempotency_key: str | None = None
+    #: W3C traceparent of the span in which it was taken in; None where nobody traces.
+    trace: str | None = None
 
     @property
     def files_given(self) -> tuple[str, ...]:

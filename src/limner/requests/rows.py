@@ -53,6 +53,7 @@ def submission_values(submission: Submission) -> dict[str, Any]:
         "files": None
         if submission.store_io
         else to_json([GIVEN + name for name in submission.files_given]),
+        "trace": submission.trace,
     }
 
 
@@ -64,6 +65,7 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
         "headers": to_json(dict(outcome.headers)),
         "error": outcome.error,
         "error_type": outcome.error_type,
+        "fault": outcome.fault,
         "files": _joined(outcome.files),
     }
 
@@ -114,6 +116,7 @@ def request_from(row: sa.Row[Any]) -> Request:
             files_base=row.files_base,
             hint=row.hint,
             idempotency_key=row.idempotency_key,
+            trace=row.trace,
         ),
         status=Status(row.status),
         attempt=row.attempt,

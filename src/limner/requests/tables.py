@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: Grows with every change of the tables; a database with a higher one is not opened.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = sa.MetaData()
 
@@ -64,6 +64,10 @@ requests = sa.Table(
     sa.Column("turn", sa.BigInteger, nullable=False, server_default="0"),
     #: What a worker had better have in memory to draw it; null for nothing in particular.
     sa.Column("hint", sa.Text),
+    #: The type of the first entry of the outcome's ``detail``; null where it has none.
+    sa.Column("fault", sa.Text),
+    #: W3C traceparent of the span in which it was taken in; null where nobody traces.
+    sa.Column("trace", sa.Text),
 )
 
 _waiting = requests.c.status == "queued"
@@ -196,6 +200,11 @@ workers = sa.Table(
     sa.Column("started_at", _SECONDS, nullable=False),
     #: Unless it says so again, it is gone by then.
     sa.Column("until", _SECONDS, nullable=False),
+    #: Of its running batch since it began; null where there is none.
+    sa.Column("steps", sa.BigInteger),
+    sa.Column("step_seconds", _SECONDS),
+    sa.Column("step_rows", sa.BigInteger),
+    sa.Column("step_places", sa.BigInteger),
 )
 
 #: What a worker has in memory: the hints of the requests that it drew last.

@@ -57,7 +57,8 @@ END $$"""
 _COUNTED = """
 INSERT INTO outcomes (endpoint, outcome, number, waited, ran) VALUES (NEW.endpoint,
   CASE WHEN NEW.http_status < 300 THEN 'ok' WHEN NEW.error_type IS NOT NULL THEN NEW.error_type
-    WHEN NEW.http_status < 500 THEN 'user_error' ELSE 'error' END,
+    WHEN NEW.fault IS NOT NULL THEN NEW.fault WHEN NEW.http_status < 500 THEN 'user_error'
+    ELSE 'error' END,
   1, coalesce(NEW.started_at, NEW.finished_at) - NEW.created_at,
   NEW.finished_at - coalesce(NEW.started_at, NEW.finished_at));"""
 
@@ -98,6 +99,15 @@ def triggers(dialect: str) -> list[str]:
         ]
         + _COUNTING[dialect]
     )
+
+
+def recount(dialect: str) -> list[str]:
+    """The statements that put today's counting of ends in the place of an older one's."""
+    if dialect == "postgresql":
+        gone = ["DROP TRIGGER count_ended ON requests", "DROP FUNCTION limner_count()"]
+    else:
+        gone = ["DROP TRIGGER count_ended"]
+    return gone + _COUNTING[dialect]
 
 
 def waiting(connection: sa.Connection, endpoint: str) -> int:

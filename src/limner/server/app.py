@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from limner import __version__
 from limner.endpoints.base import Endpoint
+from limner.files.room import Room
 from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.database import Unreachable
@@ -24,10 +25,11 @@ from limner.requests.ledger import Ledger
 from limner.server import problems
 from limner.server.desk import DeskParts, desk_router
 from limner.server.desk.models import Shelf
+from limner.server.guards import Guards
 from limner.server.hosts import Hosts
 from limner.server.intake import Intake
 from limner.server.keys import Gate
-from limner.server.metrics import FreeBytes, metrics_router
+from limner.server.metrics import metrics_router
 from limner.server.openapi import documents_router
 from limner.server.platform import Platform, platform_router
 from limner.server.playground import mount_playground
@@ -42,6 +44,13 @@ from limner.server.tokens import tokens_router
 from limner.server.visitors import LOCAL_ORIGINS
 from limner.server.watch import Watch
 from limner.server.webhooks import Post, Webhooks
+from limner.tracing import Tracing
+
+#: FastAPI's own spans, logs and figures of calls, whatever the environment says: they hold
+#: addresses with what callers put into them, and inputs that were refused.
+NO_SPANS_OF_CALLS: Any = dict.fromkeys(
+    ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
+)
 
 #: Seconds the ledger gets to answer whether it is there.
 READY_WITHIN = 2.0
@@ -66,10 +75,12 @@ class ServerParts:
     strict: bool = False
     #: May this server start requests: are workers alive?
     ready: Callable[[], bool] = field(default=lambda: True)
-    #: Free bytes where files lie, for ``/metrics``.
-    free_bytes: FreeBytes = field(default=lambda: None)
+    #: Looks at the disk where files lie, for ``/metrics``; None where they lie on none.
+    room: Callable[[], Room] | None = None
     #: The built web page to show at ``/``; None for an API without a page.
     playground: Path | None = None
+    #: None where nobody asks for traces.
+    tracing: Tracing | None = None
     #: What is told of this server beside the ledger: engines, workers, retention.
     about: Callable[[], Mapping[str, Any]] = field(default=dict)
     #: Starts the workers anew, so that they choose their engines again.
@@ -96,17 +107,20 @@ def create_app(parts: ServerParts) -> FastAPI:
         gate,
         max_body_bytes=parts.max_body_bytes,
         strict=parts.strict,
+        tracing=parts.tracing,
     )
 
     watch = Watch()
-    webhooks = Webhooks(parts.ledger, signer, parts.post, watch)
+    webhooks = Webhooks(parts.ledger, signer, parts.post, watch, parts.tracing)
     app = FastAPI(
         title="Limner",
         version=__version__,
         lifespan=_lifespan(parts, watch, webhooks),
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=NO_SPANS_OF_CALLS,
         middleware=[
+            Middleware(Guards),
             _cors(parts),
             Middleware(Hosts, public_url=parts.public_url, sealed=parts.sealed),
         ],
@@ -116,7 +130,7 @@ def create_app(parts: ServerParts) -> FastAPI:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
     app.include_router(desk_router(gate, _desk(parts, seals)))
-    app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.free_bytes))
+    app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.room))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
@@ -172,8 +186,7 @@ def _upload_check(gate: Gate) -> Callable[[Request], Awaitable[None]]:
 
     async def keyed(request: Request) -> None:
         if request.scope["path"].startswith("/@rest/"):
-            caller = await gate.caller(request, any_token=True)
-            request.state.key_id = caller.key_id
+            request.state.key_id = (await gate.caller(request)).key_id
 
     return keyed
 

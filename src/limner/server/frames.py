@@ -48,7 +48,8 @@ def read(frame: Frame) -> Message:
     try:
         if packed:
             # Through JSON and back: binary values become base64, and nothing else is left.
-            body = from_json(to_json(unpack(frame), bytes_mode="base64"))
+            # As little as JSON may it say NaN, which would be equal to nothing ever after.
+            body = from_json(to_json(unpack(frame), bytes_mode="base64"), allow_inf_nan=False)
         else:
             body = from_json(frame, allow_inf_nan=False)
     except ValueError:

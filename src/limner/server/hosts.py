@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers
@@ -110,7 +111,7 @@ class Hosts:
             return
         headers = Headers(scope=scope)
         path = scope["path"]
-        if not HOST.fullmatch(headers.get("host", "")):
+        if not _is_host(headers.get("host", "")):
             refusal = JSONResponse({"detail": "The Host header cannot be read"}, 400)
             await refusal(scope, receive, send)
             return
@@ -171,6 +172,18 @@ class Hosts:
             self._own_address(scope, headers.get("host", "")),
         )
         return None
+
+
+def _is_host(host: str) -> bool:
+    """May this stand in the URLs that are answered?"""
+    if not HOST.fullmatch(host):
+        return False
+    if host.startswith("["):
+        try:
+            IPv6Address(host[1:].partition("]")[0])
+        except ValueError:
+            return False
+    return True
 
 
 def _http_scheme(scope: Scope) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ from limner.server.body import read_json
 from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
 from limner.server.lifetimes import PREFERENCE_HEADERS, wanted_life
+from limner.tracing import Tracing
 
 #: A hint is a name, not a text.
 LONGEST_HINT = 200
@@ -53,8 +56,10 @@ class Intake:
         *,
         max_body_bytes: int,
         strict: bool,
+        tracing: Tracing | None = None,
     ) -> None:
         """``strict``: refuse fields that fal does not have, Limner's own extensions among them."""
+        self._tracing = tracing
         self.ledger = ledger
         self.gate = gate
         self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
@@ -76,14 +81,14 @@ class Intake:
         As at fal, input that will not do is accepted and becomes the request's result: a 422 for
         wrong fields, a 404 for a path the application does not have. Nobody waits for it, though.
         """
+        began = time.time()
         caller = await self.gate.caller(call, app.endpoint.id)
         raw = await self._raw_input(call)
         ended = self._refusal(app, raw)
         submission = self._submission(call, app, caller, raw)
         waiting = _whole_number(call.query_params.get("fal_max_queue_length"))
-        return await asyncio.wrap_future(
-            self.ledger.submit(submission, max_waiting=waiting, ended=ended)
-        )
+        submit = partial(self.ledger.submit, max_waiting=waiting, ended=ended)
+        return await self._submitted(call, submission, submit, began)
 
     async def run(self, call: HttpRequest, app: App) -> Request:
         """Accept a call whose caller waits on the line: wrong input is refused at once.
@@ -98,11 +103,34 @@ class Intake:
 
         Raises InvalidInput, Refused 404.
         """
+        began = time.time()
         if app.path:
             raise Refused(404, f"Path /{app.path} not found")
         accept(app.endpoint.input, raw, strict=self.strict)
         submission = self._submission(call, app, caller, raw, no_retry=True)
-        return await asyncio.wrap_future(self.ledger.submit(submission))
+        return await self._submitted(call, submission, self.ledger.submit, began)
+
+    async def _submitted(
+        self,
+        call: HTTPConnection,
+        submission: Submission,
+        submit: Callable[[Submission], Future[Request]],
+        began: float,
+    ) -> Request:
+        """Into the ledger; in a span of the caller's trace, where spans are asked for."""
+        if self._tracing is None:
+            return await asyncio.wrap_future(submit(submission))
+        said = call.headers.get("traceparent")
+        who = {"endpoint": submission.endpoint}
+        span = self._tracing.begin("accept", said, who, at=began, kind="SERVER")
+        try:
+            request = await asyncio.wrap_future(submit(replace(submission, trace=span.traceparent)))
+        except BaseException as fault:
+            span.end(type(fault).__name__)
+            raise
+        outcome = request.outcome
+        span.end(outcome and outcome.fault, {"request_id": request.id})
+        return request
 
     async def find(self, call: HttpRequest, app: str, request_id: str) -> Request:
         """A request of this caller. Raises Refused 404: unknown, expired, or somebody else's."""

@@ -55,23 +55,20 @@ class Gate:
         self._open_without_keys = open_without_keys
         self._public_host = public_host
 
-    async def caller(
-        self, request: HTTPConnection, app: str | None = None, *, any_token: bool = False
-    ) -> Caller:
+    async def caller(self, request: HTTPConnection, app: str | None = None) -> Caller:
         """Who calls, and may they call ``app``? Raises Refused 401 or 403.
 
-        Without ``app`` it is about all that a key has, which is not for the page that was given a
-        token of it; with ``any_token`` it is about something that every page may do.
+        Without ``app`` it is about what the key itself has: a token is for applications only.
         """
         token = request.query_params.get("fal_jwt_token")
         if token is not None:
             caller = await self._by_token(token)
         else:
             caller = await self._by_key(request, app)
+        if app is None and caller.apps is not None:
+            raise Refused(403, "A token is good for its applications only; use a key")
         if app is not None and not caller.may_call(app):
             raise Refused(403, f'The token is not valid for application "{app}"')
-        if app is None and caller.apps is not None and not any_token:
-            raise Refused(403, "A token is good for its applications only; use a key")
         return caller
 
     async def is_open(self, request: HTTPConnection) -> bool:
@@ -104,8 +101,6 @@ class Gate:
 
     def make_token(self, caller: Caller, apps: list[str], life: float) -> str:
         """A signed token for ``apps`` (aliases or owner/alias) that ends after ``life`` seconds."""
-        if caller.apps is not None:
-            raise Refused(403, "A token cannot make tokens; use a key")
         claims = {
             "key": caller.key_id,
             "apps": sorted(set(apps)),

@@ -15,7 +15,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from limner.endpoints.base import Endpoint
+from limner.files.room import Room
 from limner.requests.figures import Figures
+from limner.requests.fleet import Seen
 from limner.requests.ledger import Ledger
 from limner.server.desk.keys import admin
 from limner.server.keys import Gate
@@ -23,14 +25,17 @@ from limner.server.keys import Gate
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-#: Free bytes where pictures and ledger lie; None where that cannot be told.
-FreeBytes = Callable[[], int | None]
-
 
 def metrics_router(
-    gate: Gate, ledger: Ledger, endpoints: Sequence[Endpoint], free_bytes: FreeBytes
+    gate: Gate,
+    ledger: Ledger,
+    endpoints: Sequence[Endpoint],
+    room: Callable[[], Room] | None,
 ) -> APIRouter:
-    """The route. It needs a key of scope admin as soon as any key exists."""
+    """The route. It needs a key of scope admin as soon as any key exists.
+
+    ``room``: looks at the disk where files lie; None where they lie on none.
+    """
     router = APIRouter()
     began = time.time()
 
@@ -43,7 +48,10 @@ def metrics_router(
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Snapshot([*_queue(figures, endpoints), *_rest(figures, free_bytes())]))
+        told = [*_queue(figures, endpoints), *_workers(figures.workers), *_owed(figures)]
+        if room is not None:
+            told += _storage(await asyncio.to_thread(room))
+        registry.register(_Snapshot(told))
         up = f"# TYPE limner_started_seconds gauge\nlimner_started_seconds {began}\n"
         return Response(generate_latest(registry) + up.encode(), media_type=CONTENT_TYPE_LATEST)
 
@@ -101,37 +109,66 @@ def _queue(figures: Figures, endpoints: Sequence[Endpoint]) -> list[Metric]:
     return [waiting, running, wait, ended, waited, ran]
 
 
-def _rest(figures: Figures, free: int | None) -> list[Metric]:
-    from prometheus_client.core import GaugeMetricFamily
+def _workers(workers: Sequence[Seen]) -> list[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+    labels = ["worker", "device"]
     slots = GaugeMetricFamily(
-        "limner_worker_slots", "Requests a worker draws at once.", labels=["worker", "device"]
+        "limner_worker_slots", "Requests a worker draws at once.", labels=labels
     )
     busy = GaugeMetricFamily(
-        "limner_worker_busy_slots", "Requests a worker draws now.", labels=["worker", "device"]
+        "limner_worker_busy_slots", "Requests a worker draws now.", labels=labels
     )
     memory = GaugeMetricFamily(
-        "limner_worker_free_bytes", "Free memory of its device.", labels=["worker", "device"]
+        "limner_worker_free_bytes", "Free memory of its device.", labels=labels
     )
-    for seen in figures.workers:
-        labels = [seen.presence.name, seen.presence.device]
-        slots.add_metric(labels, seen.presence.slots)
-        busy.add_metric(labels, seen.running)
+    steps = CounterMetricFamily("limner_worker_steps", "Steps of its running batch.", labels=labels)
+    seconds = CounterMetricFamily(
+        "limner_worker_step_seconds", "Seconds that those steps took.", labels=labels
+    )
+    rows = CounterMetricFamily(
+        "limner_worker_step_rows", "Rows that were computed for requests.", labels=labels
+    )
+    places = CounterMetricFamily(
+        "limner_worker_step_places", "Rows that were computed, empty ones too.", labels=labels
+    )
+    for seen in workers:
+        who, pace = [seen.presence.name, seen.presence.device], seen.presence.pace
+        slots.add_metric(who, seen.presence.slots)
+        busy.add_metric(who, seen.running)
         if seen.presence.free_bytes is not None:
-            memory.add_metric(labels, seen.presence.free_bytes)
-    owed = GaugeMetricFamily(
-        "limner_webhooks_owed", "Webhooks not delivered yet.", value=figures.webhooks_owed
-    )
-    late = GaugeMetricFamily(
-        "limner_webhooks_late_seconds",
-        "How long the longest due webhook has been due.",
-        value=figures.webhooks_late,
-    )
-    told: list[Metric] = [slots, busy, memory, owed, late]
-    if free is not None:
-        told.append(
-            GaugeMetricFamily(
-                "limner_storage_free_bytes", "Free bytes where the files lie.", value=free
-            )
-        )
-    return told
+            memory.add_metric(who, seen.presence.free_bytes)
+        if pace is not None:
+            steps.add_metric(who, pace.steps)
+            seconds.add_metric(who, pace.seconds)
+            rows.add_metric(who, pace.rows)
+            places.add_metric(who, pace.places)
+    return [slots, busy, memory, steps, seconds, rows, places]
+
+
+def _owed(figures: Figures) -> list[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    return [
+        GaugeMetricFamily(
+            "limner_webhooks_owed", "Webhooks not delivered yet.", value=figures.webhooks_owed
+        ),
+        GaugeMetricFamily(
+            "limner_webhooks_late_seconds",
+            "How long the longest due webhook has been due.",
+            value=figures.webhooks_late,
+        ),
+        GaugeMetricFamily("limner_ledger_bytes", "Size of the database.", value=figures.bytes),
+    ]
+
+
+def _storage(room: Room) -> list[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    figures = {
+        "limner_storage_free_bytes": ("Free bytes where the files lie.", room.free),
+        "limner_storage_total_bytes": ("Bytes of that disk in all.", room.total),
+        "limner_storage_files": ("Files that are kept.", room.files),
+        "limner_storage_kept_bytes": ("Their bytes.", room.kept),
+    }
+    return [GaugeMetricFamily(name, said, value=value) for name, (said, value) in figures.items()]

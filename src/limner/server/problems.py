@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from limner.errors import OUR_FAULT, Answer, CallersFault, Refused, whereabouts
 from limner.requests.database import Unreachable
+from limner.server.guards import GUARDS
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +105,9 @@ def install(app: FastAPI) -> None:
 
     async def our_fault(request: Request, problem: Exception) -> JSONResponse:
         log.error("call_failed", method=request.method, fault=whereabouts(problem))
-        return as_told(request, OUR_FAULT)
+        told = as_told(request, OUR_FAULT)
+        told.headers.update(GUARDS)  # it is answered outside of all middleware
+        return told
 
     app.add_exception_handler(CallersFault, callers_fault)
     app.add_exception_handler(HTTPException, routing)

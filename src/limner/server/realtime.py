@@ -17,6 +17,7 @@ import structlog
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from limner.endpoints.accept import echo
 from limner.errors import CallersFault, Refused, bad_request, whereabouts
 from limner.requests.request import Request
 from limner.server.frames import Frame, read, receive, send, send_json
@@ -102,6 +103,8 @@ async def answer_in_realtime(socket: WebSocket, desk: Desk, frame: Frame) -> Non
         message = read(frame)
         packed = message.packed
         request_id = message.body.pop("request_id", None)
+        if isinstance(request_id, float):
+            request_id = echo(request_id)  # 1e999 is a number, and its echo would be no JSON
         reply = await desk.reply(message.body)
     except CallersFault as fault:
         reply = reply_of(fault)

@@ -21,10 +21,11 @@ from pydantic import BaseModel
 from limner.endpoints.accept import accept
 from limner.errors import Refused, bad_request
 from limner.files.seals import SEALED, Seals
-from limner.files.store import FileStore, StoredFile, reserve
+from limner.files.store import MOST_PARTS, FileStore, StoredFile, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
 from limner.server.lifetimes import LIFECYCLE_HEADERS, wanted_life
+from limner.server.quota import UploadQuota
 from limner.server.tickets import Ticket, UploadAccess
 
 #: Largest JSON body of a storage call, bytes: names and lists of parts.
@@ -47,6 +48,8 @@ class StorageLimits:
     max_bytes: int
     #: Seconds an uploaded file is kept, and the most a caller may ask for.
     retention: float
+    #: Most bytes kept for one key; 0 for any number.
+    quota: int = 0
 
 
 class InitiateRequest(BaseModel):
@@ -84,6 +87,7 @@ class Storage:
         self._seals = seals
         self._is_open = is_open
         self._limits = limits
+        self._quota = UploadQuota(files, limits.quota)
 
     async def token(self, request: Request) -> Response:
         """Python asks once per client for a token to upload to the CDN."""
@@ -114,10 +118,11 @@ class Storage:
         await self._save(request, self._access.ticket(ticket))
         return Response(status_code=200)
 
-    async def put_part(self, request: Request, ticket: str, number: int) -> Response:
+    async def put_part(self, request: Request, ticket: str, number: str) -> Response:
         """A part, in JavaScript's dialect: the answer's JSON tells the ETag."""
-        etag = await self._save_part(request, self._access.ticket(ticket).name, number)
-        return JSONResponse({"partNumber": number, "etag": etag}, headers={"etag": f'"{etag}"'})
+        etag = await self._save_part(request, self._access.ticket(ticket), number)
+        told = {"partNumber": int(number), "etag": etag}
+        return JSONResponse(told, headers={"etag": f'"{etag}"'})
 
     async def complete(self, request: Request, ticket: str) -> Response:
         """Join the parts, JavaScript's dialect."""
@@ -142,10 +147,10 @@ class Storage:
         )
 
     async def put_file_part(
-        self, request: Request, name: str, upload: str, number: int
+        self, request: Request, name: str, upload: str, number: str
     ) -> Response:
         """A part, in Python's dialect: the ETag is a header."""
-        etag = await self._save_part(request, self._named(upload, name).name, number)
+        etag = await self._save_part(request, self._named(upload, name), number)
         return Response(headers={"etag": f'"{etag}"'})
 
     async def complete_file(self, request: Request, name: str, upload: str) -> Response:
@@ -200,44 +205,67 @@ class Storage:
         )
 
     async def _save(self, request: Request, ticket: Ticket) -> StoredFile:
-        body = self._capped(request)
+        await anyio.to_thread.run_sync(self._quota.look, ticket.owner)
+        body = self._capped(request, ticket.owner)
         return await anyio.to_thread.run_sync(
             lambda: self._files.save(ticket.name, pulled(body), ticket.description)
         )
 
-    async def _save_part(self, request: Request, name: str, number: int) -> str:
-        body = self._capped(request)
+    async def _save_part(self, request: Request, ticket: Ticket, number: str) -> str:
+        if not (number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_PARTS))):
+            raise bad_request(f"A part's number is from 1 to {MOST_PARTS}")
+        self._quota.part(ticket.name, ticket.owner, int(number), 0)
+        await anyio.to_thread.run_sync(self._quota.look, ticket.owner)
+        size = 0
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal size
+            async for chunk in self._capped(request, ticket.owner):
+                size += len(chunk)
+                yield chunk
+
         try:
-            return await anyio.to_thread.run_sync(
-                lambda: self._files.save_part(name, number, pulled(body))
+            etag = await anyio.to_thread.run_sync(
+                lambda: self._files.save_part(ticket.name, int(number), pulled(counted()))
             )
         except ValueError as error:
             raise bad_request(str(error)) from None
+        self._quota.part(ticket.name, ticket.owner, int(number), size)
+        return etag
 
     async def _join(self, request: Request, ticket: Ticket) -> Response:
         said = accept(CompleteRequest, await read_json(request, MOST_JSON))
         numbers = [part.partNumber for part in said.parts]
-        stored = await anyio.to_thread.run_sync(
-            lambda: self._files.join_parts(ticket.name, numbers, ticket.description)
-        )
+        stored = None
+        if all(1 <= number <= MOST_PARTS for number in numbers):
+            stored = await anyio.to_thread.run_sync(
+                lambda: self._files.join_parts(ticket.name, numbers, ticket.description)
+            )
         if stored is None:
             raise bad_request("A part is missing; send it again")
+        self._quota.joined(ticket.name)
         if stored.size > self._limits.max_bytes:
             await anyio.to_thread.run_sync(self._files.delete, stored.name)
             raise self._too_large()
         return JSONResponse({"url": self._address(request, ticket)})
 
-    async def _capped(self, request: Request) -> AsyncIterator[bytes]:
+    async def _capped(self, request: Request, owner: str) -> AsyncIterator[bytes]:
         declared = request.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > self._limits.max_bytes:
             raise self._too_large()
-        size = 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > self._limits.max_bytes:
-                raise self._too_large()
-            if chunk:
-                yield chunk
+        size = counted = 0
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > self._limits.max_bytes:
+                    raise self._too_large()
+                if chunk:
+                    self._quota.add(owner, len(chunk))
+                    counted = size
+                    yield chunk
+        except BaseException:
+            self._quota.give_back(owner, counted)
+            raise
 
     def _too_large(self) -> Refused:
         return Refused(413, f"The file is larger than {self._limits.max_bytes} bytes")
@@ -266,7 +294,7 @@ def storage_router(storage: Storage) -> APIRouter:
     router.add_api_route(f"{media}/uploads/{{ticket}}", storage.put, methods=["PUT"])
     router.add_api_route(f"{media}/uploads/{{ticket}}/complete", storage.complete, methods=["POST"])
     router.add_api_route(
-        f"{media}/uploads/{{ticket}}/{{number:int}}", storage.put_part, methods=["PUT"]
+        f"{media}/uploads/{{ticket}}/{{number}}", storage.put_part, methods=["PUT"]
     )
     router.add_api_route(f"{media}/files/upload", storage.upload, methods=["POST"])
     router.add_api_route(
@@ -275,6 +303,6 @@ def storage_router(storage: Storage) -> APIRouter:
     for files in (f"{media}/files", f"{media}{SEALED}/{{seal}}/files"):
         part = f"{files}/{{name}}/multipart/{{upload}}"
         router.add_api_route(f"{part}/complete", storage.complete_file, methods=["POST"])
-        router.add_api_route(f"{part}/{{number:int}}", storage.put_file_part, methods=["PUT"])
+        router.add_api_route(f"{part}/{{number}}", storage.put_file_part, methods=["PUT"])
         router.add_api_route(f"{files}/{{name}}", storage.read, methods=["GET", "HEAD"])
     return router

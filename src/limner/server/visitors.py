@@ -1,8 +1,10 @@
 """Who may use a server that needs no key: this machine's own programs and pages, and no other site.
 
-A page of any site that a person visits can send requests to 127.0.0.1, or to a name of its own that
-it lets point there (DNS rebinding). The browser says where it comes from in ``Origin``, and which
-name it was told in ``Host``. Knows names; knows no key.
+A page of any site that a person visits can send requests to 127.0.0.1, or to a name of its own
+that it lets point there (DNS rebinding). The browser says which name it was told in ``Host``, and
+where it comes from in ``Origin``; of what carries no Origin (a link, an ``<img>``: a GET, which can
+start a run) it says in ``Sec-Fetch-Site`` at least that another site asked. Knows names; knows no
+key.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from limner.server.hosts import part_of
 
@@ -28,8 +29,10 @@ def is_near(headers: Mapping[str, str], public_host: str) -> bool:
     """Can this call only come from here? ``public_host``: a name that the operator gave us."""
     host = headers.get("host", "")
     origin = headers.get("origin")
-    own_page = origin is not None and urlsplit(origin).netloc == host
-    if origin is not None and not own_page and not re.fullmatch(LOCAL_ORIGINS, origin):
+    if origin is None:
+        if headers.get("sec-fetch-site") == "cross-site":
+            return False
+    elif origin.partition("://")[2] != host and not re.fullmatch(LOCAL_ORIGINS, origin):
         return False
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
     return (

@@ -22,6 +22,7 @@ from limner.requests.ledger import Ledger
 from limner.requests.outbox import Delivery
 from limner.server.signing import Signer
 from limner.server.watch import Watch
+from limner.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +52,15 @@ class Post(Protocol):
 class Webhooks:
     """Sends what is due until stopped."""
 
-    def __init__(self, ledger: Ledger, signer: Signer, post: Post, watch: Watch) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        signer: Signer,
+        post: Post,
+        watch: Watch,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._tracing = tracing
         self._ledger = ledger
         self._signer = signer
         self._post = post
@@ -85,8 +94,10 @@ class Webhooks:
 
     async def deliver(self, delivery: Delivery) -> None:
         """Try once and write down what came of it."""
+        began = time.time()
         status, error, final = await self._try(delivery)
         try:
+            await self._trace(delivery, began, status, failed=error is not None)
             if error is None and status is not None:
                 await asyncio.wrap_future(self._ledger.delivered(delivery.id, status))
                 return
@@ -98,6 +109,18 @@ class Webhooks:
             )
         except Exception as fault:  # noqa: BLE001 - it is sent again when its lease has ended
             log.error("webhook_not_written", fault=whereabouts(fault))
+
+    async def _trace(
+        self, delivery: Delivery, began: float, status: int | None, *, failed: bool
+    ) -> None:
+        """Tell a try as a span of the request's trace, where spans are asked for."""
+        if self._tracing is None:
+            return
+        request = await asyncio.wrap_future(self._ledger.get(delivery.request_id))
+        parent = request.submission.trace if request is not None else None
+        who = {"request_id": delivery.request_id, "attempt": delivery.attempts, "status": status}
+        span = self._tracing.begin("webhook", parent, who, at=began, kind="CLIENT")
+        span.end("webhook_failed" if failed else None)
 
     async def _try(self, delivery: Delivery) -> tuple[int | None, str | None, bool]:
         """The receiver's status if it answered, what was wrong, and whether that is final."""

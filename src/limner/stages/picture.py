@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from limner.errors import (
     InputProblem,
     UnsupportedImageFormat,
 )
+from limner.stages.skeleton import check_skeleton
 
 Pixels = NDArray[np.uint8]
 
@@ -37,14 +37,6 @@ _OPENERS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 #: OpenCV's warps count columns in 16 bits; a longer side would fail there, as our fault.
 MAX_SIDE = 32_766
-
-#: A progressive JPEG has some ten scans. Each costs a pass over all pixels, and a hostile file
-#: of some kilobytes holds thousands.
-MOST_SCANS = 64
-_MOST_SEGMENTS = 10_000
-#: A JPEG marker; not the stuffed zeros and restart marks inside a scan.
-_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
-_SCAN, _START, _END = b"\xda", b"\xd8", b"\xd9"
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -111,11 +103,10 @@ def open_picture(encoded: bytes, *, max_pixels: int = 64_000_000, min_side: int 
     """
     if not encoded:
         raise ImageLoadError("The file is empty: there is no picture in it. Send it again.")
+    check_skeleton(encoded)
     try:
         with _open_header(encoded, max_pixels) as image:
             _check_size(image.size, max_pixels, min_side)
-            if image.format in ("JPEG", "MPO"):
-                _check_scans(encoded)
             image.load()
             return _develop(image)
     except InputProblem:
@@ -151,7 +142,8 @@ def _other_format(encoded: bytes) -> str | None:
     for offset, magic, name in _OTHER_FORMATS:
         if head.startswith(magic, offset):
             return name
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<?xml") and b"<svg" in head:
+    is_xml = head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"<?xml", b"<!DOCTYPE svg"))
+    if is_xml and (b"<svg" in head or b"<!DOCTYPE svg" in head):
         return "SVG"
     return None
 
@@ -166,27 +158,6 @@ def _check_size(size: tuple[int, int], max_pixels: int, min_side: int) -> None:
             "Send a larger one.",
             ctx={"min_height": min_side, "min_width": min_side},
         )
-
-
-def _check_scans(encoded: bytes) -> None:
-    """Raises ImageLoadError for a JPEG made to be decoded for hours.
-
-    Reads the segments up to the end of the first picture: phones append others, and films.
-    """
-    at = scans = 0
-    for _ in range(_MOST_SEGMENTS):
-        marker = _MARKER.search(encoded, at)
-        if marker is None or marker[1] == _END:
-            return
-        scans += marker[1] == _SCAN
-        if scans > MOST_SCANS:
-            break
-        at = marker.end()
-        if marker[1] != _START:
-            at += int.from_bytes(encoded[at : at + 2])
-    raise ImageLoadError(
-        f"The JPEG has more than {MOST_SCANS} scans, or countless segments. Save it anew."
-    )
 
 
 def _too_large(subject: str, max_pixels: int) -> ImageTooLarge:

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from typing import cast
 
-from limner.requests.fleet import Presence
+from limner.requests.fleet import Pace, Presence
 from limner.worker.engines import Engines
 
 #: Hints that a worker answers to: as many as the diffusion engine keeps UNets open.
@@ -53,7 +53,15 @@ class Announcement:
             free_bytes=free,
             total_bytes=total,
             resident=resident,
+            pace=self._pace(),
         )
+
+    def _pace(self) -> Pace | None:
+        """Of the running batch that the diffusion engine's requests share."""
+        if "diffusion" not in self._engines.open_names():
+            return None
+        denoiser = importlib.import_module("limner.diffusion.denoiser.denoiser").Denoiser
+        return Pace(*self._engines.commons.of(denoiser).meter.pace)
 
     def _memory(self) -> tuple[int | None, int | None]:
         """Free and total bytes of the accelerator that is in use, else of the machine."""

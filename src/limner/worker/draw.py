@@ -30,6 +30,7 @@ from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request
 from limner.worker.engines import Engines, OpenEngine
 from limner.worker.pictures import RequestPictures
+from limner.worker.trace import Trace
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,7 @@ def draw(
     pictures: RequestPictures,
     ledger: Ledger,
     standing: Callable[[], Standing | None],
+    trace: Trace,
 ) -> Outcome:
     """Run the engine to its end and answer with the outcome.
 
@@ -100,11 +102,14 @@ def draw(
     try:
         endpoint = engines.endpoints[request.submission.endpoint]
         opened = engines.engine(endpoint.id)
+        trace.engine = opened.name
         steps = drawing(endpoint, opened, request.submission.input, pictures)
         teller = _Teller(request, opened.name, ledger, standing)
         try:
             while True:
-                teller.tell(next(steps))
+                step = next(steps)
+                trace.step(step)
+                teller.tell(step)
         except StopIteration as end:
             body = end.value
         finally:

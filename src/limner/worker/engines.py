@@ -15,7 +15,7 @@ from typing import cast
 
 import structlog
 
-from limner.endpoints.base import Endpoint, Engine, Workshop
+from limner.endpoints.base import Commons, Endpoint, Engine, Workshop
 from limner.errors import EngineUnavailable, whereabouts
 
 log = structlog.get_logger(__name__)
@@ -107,6 +107,11 @@ class Engines:
                 engine = cast("Engine", open_engine(self._workshop))
                 self._open[endpoint_id] = OpenEngine(choice.name, engine)
             return self._open[endpoint_id]
+
+    @property
+    def commons(self) -> Commons:
+        """What the engines share."""
+        return self._workshop.commons
 
     def open_names(self) -> set[str]:
         """Which engines are open."""

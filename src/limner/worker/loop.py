@@ -24,10 +24,12 @@ from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
 from limner.requests.request import Outcome, Request
 from limner.stages.fetch import Door
+from limner.tracing import Tracing
 from limner.worker.announcing import Announcement
 from limner.worker.draw import Stopped, draw, outcome_of
 from limner.worker.engines import Engines
 from limner.worker.pictures import PictureRules, RequestPictures
+from limner.worker.trace import Trace
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +58,8 @@ class WorkerParts:
     pictures: PictureRules
     #: What it draws on, as the operator called it.
     device: str = "auto"
+    #: None where nobody asks for traces.
+    tracing: Tracing | None = None
 
 
 class Worker:
@@ -137,9 +141,10 @@ class Worker:
             request.submission, parts.door, parts.files, self._seals, parts.pictures
         )
         outcome: Outcome | None = None
+        trace = Trace(parts.tracing, request)
         try:
             outcome = draw(
-                request, parts.engines, pictures, parts.ledger, self._standing_of(request)
+                request, parts.engines, pictures, parts.ledger, self._standing_of(request), trace
             )
             if outcome.ok:
                 self._announcement.drew(request.submission.hint)
@@ -151,6 +156,7 @@ class Worker:
             log.error("draw_failed", request_id=request.id, fault=whereabouts(fault))
             outcome = outcome_of(OUR_FAULT)
         finally:
+            trace.end(outcome)
             self._finish(request, outcome, pictures)
 
     def _give_back(self, request: Request) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import gc
+import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo import config as dynamo
 from torch._dynamo.utils import counters
 
 from limner.diffusion.denoiser import compiling, steady
@@ -91,6 +93,19 @@ def test_a_compiled_network_is_the_same_and_another_of_its_shape_is_compiled_wit
     assert counters["stats"]["unique_graphs"] == kinds, "other weights need no compiling"
 
 
+def test_every_thread_has_room_for_all_shapes() -> None:
+    """Networks are opened in one thread and called in another."""
+    unet = networks("sd15").network.net
+    seen: list[int] = []
+    compiled = copy.deepcopy(unet)
+    Network(compiled, compiled=True)
+    work = lambda: seen.append(dynamo.recompile_limit)  # noqa: E731
+    thread = threading.Thread(target=compiled, args=(work,))
+    thread.start()
+    thread.join()
+    assert seen == [compiling.MOST_SHAPES]
+
+
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (1, 1)])
 def test_every_way_of_a_convolution_is_that_convolution(kernel: int, stride: int) -> None:
     conv = nn.Conv2d(8, 16, kernel, stride, kernel // 2).double()
@@ -153,16 +168,20 @@ def test_what_is_heard_a_step_late_is_the_same() -> None:
 
 
 @pytest.mark.usefixtures("heard_late")
-def test_who_is_done_is_told_even_if_everybody_else_gives_up() -> None:
+def test_who_is_done_is_told_even_if_everybody_else_gives_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The last step of one is looked at while the other's next is under way, if there is one."""
     ours = denoiser(1)
     short, long = Request(steps=2), Request(steps=50, seeds=(2,), caller="b")
-    waiting = ours.begin(long.work(), long.seeds).follow()
+    other, step = ours.begin(long.work(), long.seeds), ours._step
     done = ours.begin(short.work(), short.seeds)
-    next(waiting)
-    while not done.samples[0].done:
-        pass
-    waiting.close()
+
+    def give_up_then() -> None:
+        step()
+        other.over |= done.samples[0].done
+
+    monkeypatch.setattr(ours, "_step", give_up_then)
     assert equal(latents(done.follow()), alone(short, 1))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from limner.diffusion.denoiser.denoiser import Denoiser, Job
 from limner.diffusion.denoiser.network import Network
+from limner.diffusion.denoiser.pace import Given, Meter, Pace
 from limner.errors import BrokenPicture, NetworkUnfit
 from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
 from tests.diffusion.denoiser.stage import alone, at_every_call, denoiser, equal, latents, together
@@ -75,6 +76,30 @@ def test_requests_share_calls() -> None:
         together(both, PLACES)
     # The second joins while the first's first step is computed.
     assert calls == 5
+
+
+def test_it_counts_its_steps_and_how_full_they_were() -> None:
+    ours = denoiser(PLACES)
+    for request in (Request(steps=4), Request(steps=4, seeds=(1, 2, 3))):
+        latents(ours.draw(request.work(), request.seeds))
+    # A guided sample alone fills half of four places, four times. Three of them take twelve steps,
+    # two at a time whoever is behind: six full calls.
+    assert (ours.meter.pace.steps, ours.meter.pace.rows, ours.meter.pace.places) == (
+        10,
+        8 + 24,
+        16 + 24,
+    )
+    assert ours.meter.pace.seconds > 0
+
+
+def test_a_step_of_several_calls_counts_all_their_places() -> None:
+    meter = Meter(iter([5.0, 9.0, 11.5]).__next__)
+    meter.heard(Given(at=4.5, rows=6, places=4))
+    assert meter.pace == Pace(steps=1, seconds=0.5, rows=6, places=8)
+    # Given to the device while it was at the one before, and after a pause.
+    meter.heard(Given(at=4.8, rows=4, places=4))
+    meter.heard(Given(at=11.0, rows=1, places=4))
+    assert meter.pace == Pace(steps=3, seconds=0.5 + 4.0 + 0.5, rows=11, places=16)
 
 
 def test_who_stops_listening_is_gone_at_the_next_step_and_leaves_the_others_alone() -> None:

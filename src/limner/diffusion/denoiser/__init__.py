@@ -14,5 +14,6 @@ Read in this order:
 - ``bucket``        the places of one call, and the call
 - ``sample``        one picture's state, and a step of several at once
 - ``turns``         whose turn it is
+- ``pace``          how fast it goes and how full it is
 - ``denoiser``      the thread in which all of it happens
 """

@@ -48,9 +48,6 @@ def compile_network(net: Any) -> None:
     net.to(memory_format=torch.channels_last)
     _replace(net, nn.Conv2d, SteadyConvolution)
     _replace(net, nn.GroupNorm, ChannelsLastGroupNorm)
-    # Counted by dynamo for the whole process; past its own limit of 8 it would give up.
-    dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_SHAPES)
-    dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, 2 * MOST_SHAPES)
     for block in net.modules():
         for name in REPEATED.get(type(block), ()):
             method = getattr(block, name)
@@ -58,6 +55,15 @@ def compile_network(net: Any) -> None:
                 method, fullgraph=True, dynamic=False, options={"deterministic": True}
             )
             setattr(block, name, compiled)
+
+
+def with_all_shapes(work: Callable[..., Any], *given: Any) -> Any:
+    """Do something with a compiled network, however many shapes its blocks have come to have.
+
+    dynamo gives up at 8 of a method; its limits hold for the thread that sets them alone.
+    """
+    with dynamo.patch(recompile_limit=MOST_SHAPES, accumulated_recompile_limit=2 * MOST_SHAPES):
+        return work(*given)
 
 
 def _replace(net: Any, kind: type[nn.Module], by: Callable[[Any], nn.Module]) -> None:

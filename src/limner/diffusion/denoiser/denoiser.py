@@ -26,6 +26,7 @@ from limner.diffusion.denoiser.buckets import row_cost, rows_per_call
 from limner.diffusion.denoiser.coefficients import Coefficients, coefficients
 from limner.diffusion.denoiser.graphs import Recorder, at_once
 from limner.diffusion.denoiser.network import Network
+from limner.diffusion.denoiser.pace import Given, Meter
 from limner.diffusion.denoiser.reading import rows_of
 from limner.diffusion.denoiser.sample import Sample, Verdict, advance
 from limner.diffusion.denoiser.turns import Turns, Waiting
@@ -120,6 +121,7 @@ class _Taken:
     jobs: Sequence[Job]
     samples: Sequence[Sample]
     verdict: Verdict
+    given: Given
 
 
 class Denoiser:
@@ -127,6 +129,7 @@ class Denoiser:
 
     def __init__(self, rows: Rows = rows_per_call) -> None:
         """``rows``: in one call, for a device and a size (width, height)."""
+        self.meter = Meter()
         self._rows = rows
         self._turns = Turns()
         self._live: list[_Live] = []
@@ -259,6 +262,7 @@ class Denoiser:
 
     def _advance(self, chosen: Sequence[_Live]) -> None:
         """Compute the samples' rows, as many calls as they need, and take the step."""
+        began = self.meter.clock()
         samples = [each.sample for each in chosen]
         asked = [row for sample in samples for row in sample.asked()]
         places, bucket = self._places(chosen[0]), self._bucket(chosen[0])
@@ -269,7 +273,8 @@ class Denoiser:
         verdict = advance(samples, [[next(answers) for _ in sample.rows] for sample in samples])
         for each in chosen:
             each.taken += 1
-        self._taken.append(_Taken([each.job for each in chosen], samples, verdict))
+        given = Given(began, len(asked), places)
+        self._taken.append(_Taken([each.job for each in chosen], samples, verdict, given))
 
     def _hear_all(self) -> None:
         while self._taken:
@@ -278,6 +283,7 @@ class Denoiser:
     def _hear(self, step: _Taken) -> None:
         """Tell the jobs what their step came to."""
         broken = step.verdict.hear()
+        self.meter.heard(step.given)
         for job, sample in zip(step.jobs, step.samples, strict=True):
             if sample in broken:
                 job.fail(BrokenPicture("The UNet's numbers are not finite."))

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from limner.diffusion.adapter import Context
-from limner.diffusion.denoiser.compiling import compile_network
+from limner.diffusion.denoiser.compiling import compile_network, with_all_shapes
 from limner.errors import NetworkUnfit
 
 #: Timesteps whose embedding is kept. A schedule of integers has 1000; Euler's are no integers.
@@ -67,7 +67,7 @@ class Trunk:
         if compiled:
             self.layout = torch.channels_last
             compile_network(net)
-        net.forward = _done
+        net.forward = with_all_shapes if compiled else _done
         #: Is it of Stable Diffusion XL's family?
         self.xl = net.config.get("addition_embed_type") is not None
         self._times: OrderedDict[float, Tensor] = OrderedDict()

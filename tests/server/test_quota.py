@@ -1,0 +1,109 @@
+"""One key's uploads end at its quota, however they come; another's go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from limner.errors import Refused
+from limner.files.disk import PARTS_LIFE, DiskStore
+from limner.files.store import Description, reserve
+from limner.server.quota import COUNT_EVERY, UploadQuota
+from tests.rig.process import Server
+from tests.server.conftest import new_key
+
+REST, MEDIA = "/rest.fal.ai/storage", "/v3.fal.media"
+Key = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that keeps a thousand bytes for each key."""
+    env = {"LIMNER_UPLOAD_QUOTA": "1000", "LIMNER_WORKERS": "0"}
+    running = Server(tmp_path_factory.mktemp("tight"), env=env)
+    yield running
+    running.stop()
+
+
+def key(server: Server) -> Key:
+    return new_key(server.home, "api")
+
+
+def place(server: Server, key: Key, kind: str = "initiate") -> str:
+    made = server.post(f"{REST}/upload/{kind}", json={"file_name": "a.png"}, headers=key)
+    return made.json()["upload_url"].removeprefix(server.base)
+
+
+def put(server: Server, key: Key, size: int) -> httpx2.Response:
+    return server.call("PUT", place(server, key), content=bytes(size))
+
+
+def test_a_key_has_its_quota_to_the_byte_and_others_have_theirs(tight: Server) -> None:
+    mine, other = key(tight), key(tight)
+    assert put(tight, mine, 600).status_code == 200
+    refused = put(tight, mine, 401)
+    assert refused.status_code == 413
+    assert "Delete some (DELETE /limner/v1/files/{name})" in refused.json()["detail"]
+    assert put(tight, other, 1000).status_code == 200
+    assert put(tight, other, 0).status_code == 413
+    # What was refused does not count.
+    assert put(tight, mine, 400).status_code == 200
+    assert tight.get("/limner/v1/files", headers=mine).json()["bytes"] == 1000
+
+
+def test_the_other_dialect_and_parts_end_there_too(tight: Server) -> None:
+    mine = key(tight)
+    token = tight.post(f"{REST}/auth/token", headers=mine).json()["token"]
+    said = {"authorization": f"Bearer {token}"}
+    whole = tight.post(f"{MEDIA}/files/upload", content=bytes(300), headers=said)
+    assert whole.status_code == 200
+    upload = place(tight, mine, "initiate-multipart")
+    statuses = [
+        tight.call("PUT", f"{upload}/{number}", content=bytes(300)).status_code
+        for number in (1, 2, 2, 3)  # a part that is sent again counts once
+    ]
+    assert statuses == [200, 200, 200, 413]
+    assert put(tight, mine, 200).status_code == 413
+    assert put(tight, mine, 100).status_code == 200
+    parts = {"parts": [{"partNumber": 1}, {"partNumber": 2}]}
+    assert tight.post(f"{upload}/complete", json=parts).status_code == 200
+
+
+def spent(quota: UploadQuota, owner: str, most: int = 1000) -> int:
+    """Bytes that are counted for ``owner``: as many as are missing to the most."""
+    for size in range(1, most + 1):
+        try:
+            quota.add(owner, size)
+        except Refused:
+            return most - size + 1
+        quota.give_back(owner, size)
+    return 0
+
+
+def test_what_was_deleted_or_never_joined_is_free_again(tmp_path: Path) -> None:
+    now = 1000.0
+    files = DiskStore(tmp_path)
+    quota = UploadQuota(files, 1000, clock=lambda: now)
+    name = reserve("a.png")
+    files.save(name, [bytes(400)], Description("image/png", owner="me"))
+    quota.look("me")
+    assert spent(quota, "me") == 400
+    quota.add("me", 100)
+    quota.part("upload", "me", 1, 100)
+    assert spent(quota, "me") == 500
+    files.delete(name)
+    now += COUNT_EVERY
+    quota.look("me")
+    assert spent(quota, "me") == 100  # the part, which no listing shows
+    now += PARTS_LIFE
+    quota.look("me")
+    assert spent(quota, "me") == 0
+
+
+def test_without_a_quota_nothing_is_counted(tmp_path: Path) -> None:
+    quota = UploadQuota(DiskStore(tmp_path), 0)
+    quota.look("me")
+    quota.add("me", 10**15)
