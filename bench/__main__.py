@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import ledger, river
+from bench import disk, river
 from bench.rounds import table
 
 
@@ -25,7 +25,7 @@ def main() -> None:
             f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
             f"load {os.getloadavg()[0]:.1f}"
         )
-        for title, one in (("The ledger", ledger), ("The river", river)):
+        for title, one in (("The ledger", disk), ("The river", river)):
             measured = one.measure(Path(folder))
             console.print(table(title, measured, one.FLOORS))
     console.print(f"in {time.monotonic() - began:.0f} s")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,7 +16,7 @@ from pathlib import Path
 import httpx2
 import uvicorn
 
-from limner.cli.serve import outlive_signals
+from limner.cli.serve import Listen, bind, outlive_signals
 from tests.rig.process import eventually
 
 
@@ -80,3 +82,25 @@ def test_a_signal_that_comes_before_the_server_runs_is_not_lost() -> None:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
+
+
+def test_no_answers_body_waits_for_the_acknowledgement_of_its_head() -> None:
+    """Nagle's algorithm holds a second small write back until the first is acknowledged, which a
+    client with nothing to say puts off for 40 ms; asyncio turns it off for what says it is TCP."""
+
+    async def accepted() -> int:
+        arrived: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        class Arriving(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                sock = transport.get_extra_info("socket")
+                arrived.set_result(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                transport.close()
+
+        sock = bind(Listen("127.0.0.1", 0))
+        async with await asyncio.get_running_loop().create_server(Arriving, sock=sock):
+            _, writer = await asyncio.open_connection(*sock.getsockname())
+            writer.close()
+            return await arrived
+
+    assert asyncio.run(accepted())

@@ -195,6 +195,45 @@ def test_while_another_process_holds_the_database_writers_wait_and_then_are_told
         assert [r.id for r in ledger.claim("w", [ENDPOINT], 9).result()] == [before.id, after.id]
 
 
+def test_a_commit_is_as_durable_as_the_most_that_is_asked_of_it(tmp_path: Path) -> None:
+    """SQLite's ``synchronous``: 2 waits for the disk at every commit, 1 does not."""
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    gate = threading.Event()
+
+    def durability(connection: sa.Connection) -> int:
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+
+    assert database.write(durability).result() == 2
+    assert database.write(durability, lasting=False).result() == 1
+    database.write(lambda _: gate.wait())
+    together = [database.write(durability, lasting=each) for each in (False, True, False)]
+    gate.set()
+    assert [each.result() for each in together] == [2, 2, 2]
+    database.close()
+
+
+def test_a_writer_waits_for_its_turn_and_not_for_the_dead(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    program = (
+        "import sys, time\n"
+        "from limner.requests.connections import Turn\n"
+        "with Turn(sys.argv[1]):\n"
+        "    print('mine', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with Ledger(url) as ledger:
+        other = subprocess.Popen([sys.executable, "-c", program, url], stdout=subprocess.PIPE)
+        assert other.stdout is not None
+        other.stdout.readline()
+        accepted = ledger.submit(Submission(ENDPOINT, {}))
+        with pytest.raises(TimeoutError):
+            accepted.result(0.3)
+        other.kill()
+        assert accepted.result(10).status is Status.QUEUED
+        other.wait()
+        other.stdout.close()
+
+
 def test_closing_finishes_what_was_asked_and_refuses_what_comes_later(url: str) -> None:
     ledger = Ledger(url)
     asked = [ledger.submit(Submission(ENDPOINT, {})) for _ in range(200)]

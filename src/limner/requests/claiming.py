@@ -41,6 +41,8 @@ _RUNNING = COLUMNS.status == sa.literal_column("'running'")
 #: How often a race for the next request is run again before it is left to the next look.
 TRIES = 3
 
+_ANY_LIMIT = sa.select(keys.c.id).where(keys.c.concurrency.is_not(None)).limit(1)
+
 #: Who claims, and when.
 _BY = sa.bindparam("by", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Float(53))
@@ -174,8 +176,7 @@ def _is_for_worker() -> sa.ColumnElement[bool]:
 
 def _any_limits(connection: sa.Connection) -> bool:
     """Has any key a limit? Then claims go one after the other, so that none is overrun."""
-    query = sa.select(keys.c.id).where(keys.c.concurrency.is_not(None)).limit(1)
-    if connection.execute(query).first() is None:
+    if connection.execute(_ANY_LIMIT).first() is None:
         return False
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LIMITS)))

@@ -7,7 +7,9 @@ Knows drivers, pragmas and error codes; knows no table and no operation.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from limner.errors import OurFault
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None
 
 if TYPE_CHECKING:
     from psycopg import Connection as PsycopgConnection
@@ -70,8 +77,50 @@ def postgresql_url(url: str) -> sa.URL:
     return made.set(drivername="postgresql+psycopg")
 
 
-def sqlite_engine(url: str, begin: str) -> sa.Engine:
-    """An engine of one connection whose transactions begin as told."""
+class Turn:
+    """Whose turn it is to write to a file of SQLite's, among all processes; a ``with`` block.
+
+    SQLite lets whoever finds the database locked sleep for up to 0.1 s and look again; here they
+    look every millisecond. Whoever does not take a turn, or has waited for it as long as SQLite
+    would, is held off by SQLite itself, as are all where there are no such locks.
+    """
+
+    def __init__(self, url: str) -> None:
+        file = sa.make_url(url).database
+        self._lock: int | None = None
+        if fcntl is not None and file and file != ":memory:":
+            self._lock = os.open(f"{file}-turn", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def __enter__(self) -> None:
+        if fcntl is None or self._lock is None:
+            return
+        pause, waited = 0.0002, 0.0
+        while waited < BUSY_TIMEOUT / 1e3:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(pause)
+                waited += pause
+                pause = min(2 * pause, 0.001)
+            else:
+                return
+
+    def __exit__(self, *_: object) -> None:
+        if fcntl is not None and self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Take no more turns."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def sqlite_engine(url: str, begin: str, *, lasting: bool = True) -> sa.Engine:
+    """An engine of one connection whose transactions begin as told.
+
+    ``lasting``: its commits outlive the machine's fall, rather than only every process.
+    """
     engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -81,7 +130,7 @@ def sqlite_engine(url: str, begin: str) -> sa.Engine:
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT}",
             "journal_mode=WAL",
-            "synchronous=FULL",
+            f"synchronous={'FULL' if lasting else 'NORMAL'}",
             # Deleting deletes: freed pages are overwritten, not left to be read.
             "secure_delete=ON",
         ):

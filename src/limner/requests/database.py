@@ -3,8 +3,10 @@
 Every operation is a function of a connection and answers a ``Future``: a worker's thread calls
 ``.result()``, the asynchronous server awaits ``asyncio.wrap_future``; there are no twins.
 
-SQLite has one writing thread that commits many operations with one fsync, each in its own
-savepoint so that a failing one fails alone, and one reading thread that takes no write lock.
+SQLite has one writing thread that commits many operations with one fsync, and one reading thread
+that takes no write lock. Where one of several fails, all are run once more, each in a savepoint, so
+that it fails alone. What only a living worker cares for (a claim, a step, a lease) is committed
+without an fsync: it outlives every process, and the machine's own fall ends the worker too.
 PostgreSQL groups commits itself: a few threads, a transaction each. When it is gone, operations
 wait for it a while; one whose transaction was lost before its commit is run again, and one that
 was lost in its commit is told so, because nobody can know.
@@ -19,8 +21,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -29,6 +32,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from limner.errors import OurFault, whereabouts
 from limner.requests.connections import (
+    Turn,
     empty_wal,
     is_lost,
     is_sqlite,
@@ -43,6 +47,9 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 Operation = Callable[[sa.Connection], Result]
+
+#: Told the topics of what was committed.
+Ring = Callable[[Sequence[str]], None]
 
 #: Operations committed with one fsync.
 MOST_AT_ONCE = 64
@@ -73,19 +80,34 @@ class SchemaTooNew(OurFault):
 class _Task(Generic[Result]):
     operation: Operation[Result]
     future: Future[Result]
-    #: Called with the result once it is durable.
-    committed: Callable[[Result], None] | None
+    #: Called with the result once it is committed; topics to ring.
+    committed: Callable[[Result], Sequence[str]] | None
+    #: Must it outlive the machine's fall, rather than only every process?
+    lasting: bool = True
     asked_at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a lane's transactions are made."""
+
+    #: Whose commits outlive the machine's fall, and whose need not.
+    lasting: sa.Engine
+    passing: sa.Engine
+    #: Operations in one transaction.
+    at_once: int
+    #: May the database go and come back while we live?
+    comes_back: bool
+    #: Held by one writer at a time, in whatever process.
+    turn: AbstractContextManager[None] = field(default_factory=nullcontext)
 
 
 class _Lane:
     """A thread that runs tasks on one connection, several to a transaction."""
 
-    def __init__(self, engine: sa.Engine, name: str, at_once: int, *, comes_back: bool) -> None:
-        """``comes_back``: the database may go and come back while we live."""
-        self._engine = engine
-        self._at_once = at_once
-        self._comes_back = comes_back
+    def __init__(self, name: str, way: _Way, ring: Ring) -> None:
+        self._way = way
+        self._ring = ring
         self._tasks: queue.SimpleQueue[_Task[Any] | None] = queue.SimpleQueue()
         #: Guards that nothing is put behind the end, where nobody would ever take it up.
         self._closing = threading.Lock()
@@ -110,7 +132,7 @@ class _Lane:
     def _run(self) -> None:
         while (first := self._tasks.get()) is not None:
             batch = [first]
-            while len(batch) < self._at_once:
+            while len(batch) < self._way.at_once:
                 try:
                     following = self._tasks.get_nowait()
                 except queue.Empty:
@@ -130,12 +152,14 @@ class _Lane:
                 if not task.future.done():
                     task.future.set_exception(fault)
             return
+        try:
+            # Once for all of them: whoever hears it looks at what it is about.
+            told = [task.committed(result) for task, result in done if task.committed is not None]
+            if topics := dict.fromkeys(chain.from_iterable(told)):
+                self._ring(list(topics))
+        except Exception as fault:  # noqa: BLE001 - it is durable; only the bell is silent
+            log.error("bell_failed", fault=whereabouts(fault))
         for task, result in done:
-            if task.committed is not None:
-                try:
-                    task.committed(result)
-                except Exception as fault:  # noqa: BLE001 - it is durable; only the bell is silent
-                    log.error("bell_failed", fault=whereabouts(fault))
             task.future.set_result(result)
 
     def _persist(self, batch: list[_Task[Any]]) -> list[tuple[_Task[Any], Any]]:
@@ -151,31 +175,45 @@ class _Lane:
 
     def _transact(self, batch: list[_Task[Any]]) -> list[tuple[_Task[Any], Any]]:
         """One try. Raises _Again when nothing of it was kept and it may be tried again."""
+        try:
+            return self._in_one(batch, apart=False)
+        except _Apart:
+            return self._in_one(batch, apart=True)
+
+    def _in_one(self, batch: list[_Task[Any]], *, apart: bool) -> list[tuple[_Task[Any], Any]]:
+        """All in one transaction; where one fails, raises _Apart unless they are ``apart``."""
         done: list[tuple[_Task[Any], Any]] = []
         committing = False
+        way = self._way
+        engine = way.lasting if any(task.lasting for task in batch) else way.passing
         try:
-            with self._engine.connect() as connection:
+            with way.turn, engine.connect() as connection:
                 transaction = connection.begin()
-                alone = len(batch) == 1
                 for task in batch:
                     try:
-                        with nullcontext() if alone else connection.begin_nested():
+                        with connection.begin_nested() if apart else nullcontext():
                             done.append((task, task.operation(connection)))
                     except Exception as fault:
+                        if not apart and len(batch) > 1:
+                            raise _Apart from fault
                         # A full disk or a broken one makes SQLite undo the whole transaction,
                         # without a word to those whose part of it had succeeded.
-                        if alone or isinstance(fault, OperationalError):
+                        if not apart or isinstance(fault, OperationalError):
                             raise
                         task.future.set_exception(fault)
                 committing = True
                 transaction.commit()
         except DBAPIError as fault:
-            if was_undone(fault) or (self._comes_back and not committing and _is_away(fault)):
+            if was_undone(fault) or (self._way.comes_back and not committing and _is_away(fault)):
                 raise _Again from fault
             if committing and is_lost(fault):
                 raise Unreachable("The database was lost while it committed") from fault
             raise
         return done
+
+
+class _Apart(Exception):
+    """One of several failed and nothing was kept; run them so that it fails alone."""
 
 
 class _Again(Exception):
@@ -190,19 +228,32 @@ def _is_away(fault: DBAPIError) -> bool:
 class Database:
     """An open database; close it."""
 
-    def __init__(self, url: str) -> None:
-        """``url``: SQLAlchemy's. Raises SchemaTooNew, Unreachable, BadDatabaseUrl."""
-        local = is_sqlite(url)
-        self._file = url if local else None
-        if local:
-            self._engines = [sqlite_engine(url, "BEGIN IMMEDIATE"), sqlite_engine(url, "BEGIN")]
+    def __init__(self, url: str, ring: Ring = lambda _: None) -> None:
+        """``url``: SQLAlchemy's; ``ring`` is told the topics of what was committed.
+
+        Raises SchemaTooNew, Unreachable, BadDatabaseUrl.
+        """
+        self._file = url if is_sqlite(url) else None
+        if is_sqlite(url):
+            lasting, passing, reading = (
+                sqlite_engine(url, "BEGIN IMMEDIATE"),
+                sqlite_engine(url, "BEGIN IMMEDIATE", lasting=False),
+                sqlite_engine(url, "BEGIN"),
+            )
+            self._sharing = Turn(url)
+            writing = _Way(lasting, passing, MOST_AT_ONCE, comes_back=False, turn=self._sharing)
+            looking = _Way(reading, reading, MOST_AT_ONCE, comes_back=False)
+            lanes = 1
         else:
-            self._engines = [
-                postgresql_engine(url, LANES, transactions=transactions)
-                for transactions in (True, False)
-            ]
-        self._writers = self._lanes("write", self._engines[0], local=local)
-        self._readers = self._lanes("read", self._engines[1], local=local)
+            lasting = passing = postgresql_engine(url, LANES, transactions=True)
+            reading = postgresql_engine(url, LANES, transactions=False)
+            self._sharing = None
+            writing = _Way(lasting, passing, 1, comes_back=True)
+            looking = _Way(reading, reading, 1, comes_back=True)
+            lanes = LANES
+        self._engines = {lasting, passing, reading}
+        self._writers = [_Lane(f"ledger-write-{n}", writing, ring) for n in range(lanes)]
+        self._readers = [_Lane(f"ledger-read-{n}", looking, ring) for n in range(lanes)]
         self._turn = 0
         try:
             self.write(_prepare).result()
@@ -211,14 +262,24 @@ class Database:
             raise
 
     def write(
-        self, operation: Operation[Result], committed: Callable[[Result], None] | None = None
+        self,
+        operation: Operation[Result],
+        committed: Callable[[Result], Sequence[str]] | None = None,
+        *,
+        lasting: bool = True,
+        about: str | None = None,
     ) -> Future[Result]:
-        """Run an operation that changes something; ``committed`` hears the durable result."""
-        return self._put(self._writers, operation, committed)
+        """Run an operation that changes something; ``committed`` names the topics to ring then.
+
+        ``lasting``: keep it also when the machine falls. What is ``about`` the same thing is done
+        in the order in which it was asked.
+        """
+        task = _Task(operation, Future(), committed, lasting)
+        return self._put(self._writers, task, None if about is None else hash(about))
 
     def read(self, operation: Operation[Result]) -> Future[Result]:
         """Run an operation that only looks."""
-        return self._put(self._readers, operation, None)
+        return self._put(self._readers, _Task(operation, Future(), None))
 
     def scrub(self) -> bool:
         """Take what was deleted out of the database's own journal too, as far as it lets us.
@@ -233,22 +294,16 @@ class Database:
             lane.close()
         for engine in self._engines:
             engine.dispose()
+        if self._sharing is not None:
+            self._sharing.close()
 
     def _put(
-        self,
-        lanes: Sequence[_Lane],
-        operation: Operation[Result],
-        committed: Callable[[Result], None] | None,
+        self, lanes: Sequence[_Lane], task: _Task[Result], turn: int | None = None
     ) -> Future[Result]:
-        future: Future[Result] = Future()
-        self._turn += 1
-        lanes[self._turn % len(lanes)].put(_Task(operation, future, committed))
-        return future
-
-    def _lanes(self, what: str, engine: sa.Engine, *, local: bool) -> list[_Lane]:
-        if local:
-            return [_Lane(engine, f"ledger-{what}", MOST_AT_ONCE, comes_back=False)]
-        return [_Lane(engine, f"ledger-{what}-{n}", 1, comes_back=True) for n in range(LANES)]
+        if turn is None:
+            turn = self._turn = self._turn + 1
+        lanes[turn % len(lanes)].put(task)
+        return task.future
 
 
 def _prepare(connection: sa.Connection) -> None:

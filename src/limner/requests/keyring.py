@@ -32,6 +32,13 @@ class Key:
     concurrency: int | None = None
 
 
+# Asked with every call; made once (see queueing.py).
+
+_ANY = sa.select(keys.c.id).limit(1)
+
+_FIND = sa.select(keys).where(keys.c.id == sa.bindparam("this", type_=sa.Text))
+
+
 def create_key(
     connection: sa.Connection, scope: str, concurrency: int | None, now: float
 ) -> tuple[str, str]:
@@ -51,7 +58,7 @@ def create_key(
 
 def find_key(connection: sa.Connection, key_id: str, secret: str) -> Key | None:
     """The key, when it exists, is not revoked, and the secret is right."""
-    row = connection.execute(sa.select(keys).where(keys.c.id == key_id)).first()
+    row = connection.execute(_FIND, {"this": key_id}).first()
     # Compare also when there is no such key, so that time tells nothing.
     right = hmac.compare_digest(row.secret_hash if row else bytes(32), _hash(secret))
     if row is None or not right or row.revoked_at is not None:
@@ -75,7 +82,7 @@ def revoke_key(connection: sa.Connection, key_id: str, now: float) -> bool:
 
 def any_keys(connection: sa.Connection) -> bool:
     """Was a key ever made? Revoking the last one does not open the door again."""
-    return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None
+    return connection.execute(_ANY).first() is not None
 
 
 def is_good_key(connection: sa.Connection, key_id: str) -> bool:

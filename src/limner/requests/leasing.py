@@ -8,19 +8,23 @@ Functions of a connection. Knows leases; knows no queue, caller, process or cloc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests.lifecycle import (
     CANCELLED,
     DISCONNECTED,
     NOT_STARTED,
+    Ended,
     Reaped,
     Rules,
     Standing,
     StepTaken,
     end,
+    ending,
 )
 from limner.requests.request import Outcome
 from limner.requests.tables import logs, requests
@@ -43,6 +47,44 @@ _WAITING: dict[str, Any] = {
 
 #: Written out rather than bound, so that every planner sees that the partial index will do.
 _RUNNING = COLUMNS.status == sa.literal_column("'running'")
+
+#: The fence: this attempt still has the request.
+_HELD = (
+    COLUMNS.id == sa.bindparam("held_id", type_=sa.Text),
+    COLUMNS.attempt == sa.bindparam("held_attempt", type_=sa.Integer),
+    COLUMNS.status == "running",
+)
+
+# Statements are made once, and only bound anew (see queueing.py).
+
+_FINISH = ending(*_HELD)
+
+_FINISH_CANCELLED = ending(*_HELD, COLUMNS.cancel_requested)
+
+_HOLD = sa.select(COLUMNS.seq).where(*_HELD).with_for_update()
+
+_RELEASE = requests.update().where(*_HELD).values(**_WAITING)
+
+_LINE = logs.insert()
+
+_NOW, _LEASE, _FAR = (sa.bindparam(name, type_=sa.Float(53)) for name in ("now", "lease", "far"))
+
+_SHORTEN = requests.update().where(_RUNNING, COLUMNS.lease_until > _FAR).values(lease_until=_LEASE)
+
+_LOST = (_RUNNING, COLUMNS.lease_until < _NOW)
+
+_END_LATE = ending(WAITING, COLUMNS.start_by <= _NOW)
+
+_END_CANCELLED = ending(*_LOST, COLUMNS.cancel_requested)
+
+_END_HOPELESS = ending(*_LOST, sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_ATTEMPTS))
+
+_REQUEUE = (
+    requests.update()
+    .where(*_LOST)
+    .values(**_WAITING, losses=COLUMNS.losses + 1)
+    .returning(COLUMNS.id)
+)
 
 #: PostgreSQL's advisory lock of whoever deals with what was lost; the others need not.
 _REAPER = 0x4C494D50
@@ -73,31 +115,50 @@ def step(
     rules: Rules,
 ) -> Standing:
     """Write a step down, renew the lease, and say whether to go on."""
-    values: dict[str, Any] = {"lease_until": now + rules.lease}
-    if taken.progress is not None:
-        values["progress"] = taken.progress
-    if taken.engine is not None:
-        values["engine"] = taken.engine
-    if taken.preview is not None:
-        values["preview"] = sa.case((COLUMNS.store_io, taken.preview), else_=None)
+    said: dict[str, Any] = {
+        "progress": taken.progress,
+        "engine": taken.engine,
+        "preview": taken.preview,
+    }
+    told = {name: value for name, value in said.items() if value is not None}
     row = connection.execute(
-        requests.update()
-        .where(*_held(request_id, attempt))
-        .values(**values)
-        .returning(COLUMNS.cancel_requested)
+        _step(frozenset(told)),
+        {
+            **{f"its_{name}": value for name, value in told.items()},
+            "until": now + rules.lease,
+            "held_id": request_id,
+            "held_attempt": attempt,
+        },
     ).first()
     if row is None:
         return Standing.LOST
     connection.execute(
-        logs.insert().values(
-            request_id=request_id,
-            at=now,
-            level=taken.level,
-            message=taken.message,
-            progress=taken.progress,
-        )
+        _LINE,
+        {
+            "request_id": request_id,
+            "at": now,
+            "level": taken.level,
+            "message": taken.message,
+            "progress": taken.progress,
+        },
     )
     return Standing.CANCEL if row.cancel_requested else Standing.ON
+
+
+@cache
+def _step(told: frozenset[str]) -> ReturningUpdate[*tuple[Any, ...]]:
+    """The statement of a step that tells these columns; the others stay as they are."""
+    values: dict[str, Any] = {
+        name: sa.bindparam(f"its_{name}", type_=COLUMNS[name].type) for name in told
+    }
+    if "preview" in values:
+        values["preview"] = sa.case((COLUMNS.store_io, values["preview"]), else_=None)
+    return (
+        requests.update()
+        .where(*_HELD)
+        .values(**values, lease_until=sa.bindparam("until", type_=sa.Float(53)))
+        .returning(COLUMNS.cancel_requested)
+    )
 
 
 def finish(
@@ -107,21 +168,23 @@ def finish(
     outcome: Outcome,
     now: float,
     rules: Rules,
-) -> bool:
-    """End a request that this attempt holds; False when it is not this attempt's any more."""
-    return bool(end(connection, _held(request_id, attempt), outcome, now, rules))
+) -> Ended | None:
+    """End a request that this attempt holds; None when it is not this attempt's any more."""
+    held = {"held_id": request_id, "held_attempt": attempt}
+    ended = end(connection, _FINISH, outcome, now, rules, held)
+    return ended[0] if ended else None
 
 
 def release(
     connection: sa.Connection, request_id: str, attempt: int, now: float, rules: Rules
 ) -> bool:
     """Put a request back to the queue's head, no loss counted; one cancelled since ends."""
-    held = _held(request_id, attempt)
+    held = {"held_id": request_id, "held_attempt": attempt}
     # Held still, because PostgreSQL lets it be cancelled between two statements.
-    connection.execute(sa.select(COLUMNS.seq).where(*held).with_for_update())
-    if end(connection, [*held, COLUMNS.cancel_requested], CANCELLED, now, rules):
+    connection.execute(_HOLD, held)
+    if end(connection, _FINISH_CANCELLED, CANCELLED, now, rules, held):
         return True
-    released = connection.execute(requests.update().where(*held).values(**_WAITING))
+    released = connection.execute(_RELEASE, held)
     return released.rowcount == 1
 
 
@@ -132,28 +195,12 @@ def reap(connection: sa.Connection, now: float, rules: Rules) -> Reaped:
         if not connection.execute(mine).scalar_one():
             return Reaped((), ())
     # A clock that was set back would let a dead worker's lease last as long as the jump was.
-    connection.execute(
-        requests.update()
-        .where(_RUNNING, COLUMNS.lease_until > now + 2 * rules.lease)
-        .values(lease_until=now + rules.lease)
-    )
-    late = [WAITING, COLUMNS.start_by <= now]
-    lost = [_RUNNING, COLUMNS.lease_until < now]
-    hopeless = sa.or_(COLUMNS.no_retry, COLUMNS.losses + 1 >= MOST_ATTEMPTS)
+    connection.execute(_SHORTEN, {"lease": now + rules.lease, "far": now + 2 * rules.lease})
+    at = {"now": now}
     ended = [
-        *end(connection, late, NOT_STARTED, now, rules),
-        *end(connection, [*lost, COLUMNS.cancel_requested], CANCELLED, now, rules),
-        *end(connection, [*lost, hopeless], DISCONNECTED, now, rules),
+        *end(connection, _END_LATE, NOT_STARTED, now, rules, at),
+        *end(connection, _END_CANCELLED, CANCELLED, now, rules, at),
+        *end(connection, _END_HOPELESS, DISCONNECTED, now, rules, at),
     ]
-    requeued = connection.execute(
-        requests.update()
-        .where(*lost)
-        .values(**_WAITING, losses=COLUMNS.losses + 1)
-        .returning(COLUMNS.id)
-    ).scalars()
+    requeued = connection.execute(_REQUEUE, at).scalars()
     return Reaped(requeued=tuple(requeued), ended=tuple(ended))
-
-
-def _held(request_id: str, attempt: int) -> list[sa.ColumnElement[bool]]:
-    """The fence: this attempt still has the request."""
-    return [COLUMNS.id == request_id, COLUMNS.attempt == attempt, COLUMNS.status == "running"]

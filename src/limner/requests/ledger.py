@@ -1,8 +1,10 @@
 """The ledger: every request's one truth, for any number of servers and workers.
 
-Each operation is a transaction and answers a Future that is resolved when it is durable; the bell
-rings after that. Rules that hold at every instant: an accepted request is never lost; it gets
-exactly one outcome; only the current attempt may give it; order is priority, then arrival.
+Each operation is a transaction and answers a Future that is resolved when it is committed: durably
+where a caller was promised something, and for as long as a process lives where only a worker was
+(a claim, a step, a lease). The bell rings after that. Rules that hold at every instant: an accepted
+request is never lost; it gets exactly one outcome; only the current attempt may give it; order is
+priority, then turn.
 Knows operations, futures and topics; knows no HTTP and no engine.
 """
 
@@ -35,7 +37,7 @@ from limner.requests.connections import is_sqlite
 from limner.requests.database import Database
 from limner.requests.fleet import Presence, Seen
 from limner.requests.history import Sought
-from limner.requests.lifecycle import Cancellation, Reaped, Rules, Standing, StepTaken
+from limner.requests.lifecycle import Cancellation, Ended, Reaped, Rules, Standing, StepTaken
 from limner.requests.notices import NoticeBell
 from limner.requests.outbox import Delivery, Owing
 from limner.requests.register import Entry, Wanted
@@ -61,13 +63,10 @@ class Ledger(Access):
         SchemaTooNew, Unreachable, BadDatabaseUrl, NoDatabaseDriver.
         """
         self._rules = Rules(lease=lease, retention=retention)
-        self._database = Database(url)
-        if is_sqlite(url):
-            self._clock = clock or time.time
-            self._bell = Bell(bell_folder(url))
-        else:
-            self._clock = clock or SharedClock(self._database)
-            self._bell = NoticeBell(url)
+        local = is_sqlite(url)
+        self._bell = Bell(bell_folder(url)) if local else NoticeBell(url)
+        self._database = Database(url, self._bell.ring)
+        self._clock = clock or (time.time if local else SharedClock(self._database))
 
     @property
     def retention(self) -> float:
@@ -104,8 +103,10 @@ class Ledger(Access):
             now = self._clock()
             return queueing.submit(connection, submission, max_waiting, ended, now, self._rules)
 
-        def committed(request: Request) -> None:
-            self._bell.ring(["queued"] if ended is None else _done(request.id))
+        def committed(request: Request) -> list[str]:
+            if ended is None:
+                return ["queued"]
+            return _done(Ended(request.id, owes=request.submission.webhook_url is not None))
 
         return self._database.write(run, committed)
 
@@ -139,11 +140,10 @@ class Ledger(Access):
     def cancel(self, request_id: str) -> Future[Cancellation]:
         """End a waiting request now; ask a running one to stop at its next step."""
 
-        def committed(verdict: Cancellation) -> None:
+        def committed(verdict: Cancellation) -> list[str]:
             if verdict is Cancellation.REMOVED:
-                self._bell.ring(_done(request_id))
-            elif verdict is Cancellation.REQUESTED:
-                self._bell.ring([f"cancel:{request_id}"])
+                return _done(Ended(request_id, owes=True))
+            return [f"cancel:{request_id}"] if verdict is Cancellation.REQUESTED else []
 
         return self._database.write(
             lambda connection: queueing.cancel(connection, request_id, self._clock(), self._rules),
@@ -155,7 +155,8 @@ class Ledger(Access):
     def announce(self, presence: Presence) -> Future[None]:
         """A worker says that it is there, and what it has; to be said again within a lease."""
         return self._database.write(
-            lambda connection: fleet.announce(connection, presence, self._clock(), self._rules)
+            lambda connection: fleet.announce(connection, presence, self._clock(), self._rules),
+            lasting=False,
         )
 
     def leave(self, worker: str) -> Future[None]:
@@ -169,22 +170,23 @@ class Ledger(Access):
     def claim(self, worker: str, endpoints: Sequence[str], limit: int) -> Future[list[Request]]:
         """The next requests for this worker, in order, leased to it."""
 
-        def committed(claimed: list[Request]) -> None:
-            if claimed:
-                # Everybody behind them moved up.
-                self._bell.ring([f"step:{request.id}" for request in claimed] + ["moved"])
+        def committed(claimed: list[Request]) -> list[str]:
+            # Everybody behind them moved up.
+            return [*(f"step:{request.id}" for request in claimed), "moved"] if claimed else []
 
         return self._database.write(
             lambda connection: claiming.claim(
                 connection, worker, endpoints, limit, self._clock(), self._rules
             ),
             committed,
+            lasting=False,
         )
 
     def heartbeat(self, held: Sequence[tuple[str, int]]) -> Future[dict[str, Standing]]:
         """Renew the leases of (id, attempt) pairs; what became of each."""
         return self._database.write(
-            lambda connection: leasing.heartbeat(connection, held, self._clock(), self._rules)
+            lambda connection: leasing.heartbeat(connection, held, self._clock(), self._rules),
+            lasting=False,
         )
 
     def step(self, request_id: str, attempt: int, taken: StepTaken) -> Future[Standing]:
@@ -193,17 +195,26 @@ class Ledger(Access):
             lambda connection: leasing.step(
                 connection, request_id, attempt, taken, self._clock(), self._rules
             ),
-            lambda _: self._bell.ring([f"step:{request_id}"]),
+            lambda _: [f"step:{request_id}"],
+            lasting=False,
+            about=request_id,
         )
 
     def finish(self, request_id: str, attempt: int, outcome: Outcome) -> Future[bool]:
         """Give a request its one outcome; False when this attempt has it no more."""
-        return self._database.write(
-            lambda connection: leasing.finish(
+        ended: Ended | None = None
+
+        def run(connection: Connection) -> bool:
+            nonlocal ended
+            ended = leasing.finish(
                 connection, request_id, attempt, outcome, self._clock(), self._rules
-            ),
-            lambda _: self._bell.ring(_done(request_id)),
-        )
+            )
+            return ended is not None
+
+        def committed(_: bool) -> list[str]:
+            return _done(ended) if ended is not None else []
+
+        return self._database.write(run, committed, about=request_id)
 
     def release(self, request_id: str, attempt: int) -> Future[bool]:
         """Put a request back where it stood in the queue; one that was cancelled ends instead."""
@@ -211,7 +222,8 @@ class Ledger(Access):
             lambda connection: leasing.release(
                 connection, request_id, attempt, self._clock(), self._rules
             ),
-            lambda _: self._bell.ring(["queued", *_done(request_id)]),
+            lambda _: ["queued", *_done(Ended(request_id, owes=True))],
+            about=request_id,
         )
 
     # What time asks
@@ -219,9 +231,9 @@ class Ledger(Access):
     def reap(self) -> Future[Reaped]:
         """Requeue or end what lost workers held, and end what was not started in time."""
 
-        def committed(reaped: Reaped) -> None:
-            topics = [topic for request_id in reaped.ended for topic in _done(request_id)]
-            self._bell.ring(topics + (["queued"] if reaped.requeued else []))
+        def committed(reaped: Reaped) -> list[str]:
+            topics = [topic for ended in reaped.ended for topic in _done(ended)]
+            return topics + (["queued"] if reaped.requeued else [])
 
         return self._database.write(
             lambda connection: leasing.reap(connection, self._clock(), self._rules), committed
@@ -290,7 +302,7 @@ class Ledger(Access):
         """Send a request's webhooks again; how many there are."""
         return self._database.write(
             lambda connection: outbox.redeliver(connection, request_id, self._clock()),
-            lambda _: self._bell.ring(["outbox"]),
+            lambda _: ["outbox"],
         )
 
     # Who keeps an eye on it
@@ -312,6 +324,6 @@ class Ledger(Access):
         return self._database.read(lambda connection: figures.figures(connection, self._clock()))
 
 
-def _done(request_id: str) -> list[str]:
-    """Topics of an end: its waiters, its webhook, and everybody who waited behind it."""
-    return [f"done:{request_id}", "outbox", "moved"]
+def _done(ended: Ended) -> list[str]:
+    """Topics of an end: its waiters, everybody who waited behind it, and its webhook."""
+    return [f"done:{ended.request_id}", "moved", *(["outbox"] if ended.owes else [])]

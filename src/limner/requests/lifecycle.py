@@ -1,21 +1,24 @@
 """What can become of a request: the words for it, and the one way to end.
 
-Whatever ends a request goes through :func:`end`: the outcome, the webhook owed and the time of
-forgetting are written in one transaction, and only where the request has not ended yet.
+Whatever ends a request goes through :func:`end`, with a statement that was made once: the outcome,
+the webhook owed and the time of forgetting are written in one transaction, and only where the
+request has not ended yet.
 Knows the tables; knows no caller, worker, thread or clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests import outbox
 from limner.requests.request import Outcome
-from limner.requests.rows import outcome_values
+from limner.requests.rows import joined, outcome_values
 from limner.requests.tables import requests
 
 COLUMNS = requests.c
@@ -98,34 +101,70 @@ class Reaped:
     #: Requests that went back to the queue.
     requeued: tuple[str, ...]
     #: Requests that ended.
-    ended: tuple[str, ...]
+    ended: tuple[Ended, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A request that has just ended."""
+
+    request_id: str
+    #: Was a webhook written that is to be sent?
+    owes: bool
+
+
+def ending(*where: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
+    """The statement that ends every request that matches; :func:`end` runs it."""
+    said: dict[str, sa.ColumnElement[Any]] = {
+        column.name: sa.bindparam(f"its_{column.name}", type_=column.type)
+        for column in (
+            COLUMNS.http_status,
+            COLUMNS.body,
+            COLUMNS.headers,
+            COLUMNS.error,
+            COLUMNS.error_type,
+            COLUMNS.files,
+        )
+    }
+    said["files"] = joined(said["files"])
+    kept, unstored = (sa.bindparam(name, type_=sa.Float(53)) for name in ("forget", "forget_soon"))
+    return (
+        requests.update()
+        .where(*where)
+        .values(
+            **said,
+            status="done",
+            finished_at=sa.bindparam("ended_at", type_=sa.Float(53)),
+            lease_until=None,
+            preview=None,
+            input=sa.case((COLUMNS.store_io, COLUMNS.input), else_=None),
+            forget_at=sa.case((COLUMNS.store_io, kept), else_=unstored),
+        )
+        .returning(COLUMNS.id, COLUMNS.key_id, COLUMNS.webhook_url)
+    )
 
 
 def end(
     connection: sa.Connection,
-    where: Sequence[sa.ColumnElement[bool]],
+    statement: ReturningUpdate[*tuple[Any, ...]],
     outcome: Outcome,
     now: float,
     rules: Rules,
-) -> list[str]:
-    """Give every request that matches its one outcome; their ids."""
-    life = sa.case((COLUMNS.store_io, rules.retention), else_=min(UNSTORED_LIFE, rules.retention))
-    rows = connection.execute(
-        requests.update()
-        .where(*where)
-        .values(
-            **outcome_values(outcome),
-            status="done",
-            finished_at=now,
-            lease_until=None,
-            preview=None,
-            input=sa.case((COLUMNS.store_io, COLUMNS.input), else_=None),
-            forget_at=now + life,
-        )
-        .returning(COLUMNS.id, COLUMNS.key_id, COLUMNS.webhook_url)
-    ).all()
+    which: Mapping[str, Any],
+) -> list[Ended]:
+    """Give every request that ``statement``, of :func:`ending`, matches its one outcome.
+
+    ``which``: what the statement's own conditions are bound to.
+    """
+    said = {f"its_{name}": value for name, value in outcome_values(outcome).items()}
+    times = {
+        "ended_at": now,
+        "forget": now + rules.retention,
+        "forget_soon": now + min(UNSTORED_LIFE, rules.retention),
+    }
+    rows = connection.execute(statement, {**said, **times, **which}).all()
     for row in rows:
         if row.webhook_url is not None:
             owed = outbox.Owed(row.id, row.key_id, row.webhook_url)
             outbox.owe(connection, owed, outcome, now, now + rules.retention)
-    return [row.id for row in rows]
+    return [Ended(row.id, row.webhook_url is not None) for row in rows]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from limner.errors import Refused
 from limner.requests import turns
-from limner.requests.lifecycle import CANCELLED, Cancellation, Rules, end
+from limner.requests.lifecycle import CANCELLED, Cancellation, Rules, end, ending
 from limner.requests.request import LogLine, Outcome, Request, Submission, new_id
 from limner.requests.rows import log_line_from, request_from, submission_values
 from limner.requests.tables import logs, requests
@@ -17,7 +17,29 @@ from limner.requests.tally import waiting
 
 COLUMNS = requests.c
 
+# Statements are made once, and only bound anew: making one takes SQLAlchemy longer than the
+# database takes to run it.
+
 _INSERT = requests.insert().values(turn=turns.NEXT).returning(requests)
+
+_THIS = COLUMNS.id == sa.bindparam("this", type_=sa.Text)
+
+_GET = sa.select(requests).where(_THIS)
+
+_LINES = (
+    sa.select(logs)
+    .where(
+        logs.c.request_id == sa.bindparam("this", type_=sa.Text),
+        logs.c.seq > sa.bindparam("after", type_=sa.BigInteger),
+    )
+    .order_by(logs.c.seq)
+)
+
+_HOLD = sa.select(COLUMNS.seq).where(_THIS).with_for_update()
+
+_END = ending(_THIS)
+
+_END_WAITING = ending(_THIS, COLUMNS.status == "queued")
 
 
 def submit(
@@ -53,8 +75,8 @@ def submit(
         },
     ).one()
     if ended is not None:
-        end(connection, [COLUMNS.id == row.id], ended, now, rules)
-        row = connection.execute(sa.select(requests).where(COLUMNS.id == row.id)).one()
+        end(connection, _END, ended, now, rules, {"this": row.id})
+        row = connection.execute(_GET, {"this": row.id}).one()
     return request_from(row)
 
 
@@ -76,26 +98,21 @@ def _same(connection: sa.Connection, submission: Submission) -> Request | None:
 
 def get(connection: sa.Connection, request_id: str) -> Request | None:
     """A request, or None."""
-    row = connection.execute(sa.select(requests).where(COLUMNS.id == request_id)).first()
+    row = connection.execute(_GET, {"this": request_id}).first()
     return request_from(row) if row is not None else None
 
 
 def log_lines(connection: sa.Connection, request_id: str, after: int) -> list[LogLine]:
     """The lines with a number above ``after``, in order."""
-    rows = connection.execute(
-        sa.select(logs)
-        .where(logs.c.request_id == request_id, logs.c.seq > after)
-        .order_by(logs.c.seq)
-    )
+    rows = connection.execute(_LINES, {"this": request_id, "after": after})
     return [log_line_from(row) for row in rows]
 
 
 def cancel(connection: sa.Connection, request_id: str, now: float, rules: Rules) -> Cancellation:
     """End a waiting request; ask a running one to stop."""
     # Held still, because PostgreSQL lets it be claimed or given back between two statements.
-    connection.execute(sa.select(COLUMNS.seq).where(COLUMNS.id == request_id).with_for_update())
-    waits = [COLUMNS.id == request_id, COLUMNS.status == "queued"]
-    if end(connection, waits, CANCELLED, now, rules):
+    connection.execute(_HOLD, {"this": request_id})
+    if end(connection, _END_WAITING, CANCELLED, now, rules, {"this": request_id}):
         return Cancellation.REMOVED
     asked = connection.execute(
         requests.update()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -66,7 +65,7 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
         "error": outcome.error,
         "error_type": outcome.error_type,
         "fault": outcome.fault,
-        "files": _joined(outcome.files),
+        "files": to_json(outcome.files),
     }
 
 
@@ -80,12 +79,13 @@ def given_of(files: str) -> list[str]:
     return [name.removeprefix(GIVEN) for name in json.loads(files) if name.startswith(GIVEN)]
 
 
-def _joined(made: Sequence[str]) -> sa.ColumnElement[str]:
-    """The column ``files`` with what the request made after what it was given, in one statement."""
-    given, said = requests.c.files, to_json(made)
+def joined(made: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """The column ``files`` with the list ``made``, as JSON, after what the request was given."""
+    given = requests.c.files
     # Without the bracket that ends the one list and the one that begins the other.
-    both = sa.func.substr(given, 1, sa.func.length(given) - 1).concat("," + said[1:])
-    return sa.case((sa.or_(given.is_(None), given == "[]"), said), else_=both if made else given)
+    both = sa.func.substr(given, 1, sa.func.length(given) - 1) + "," + sa.func.substr(made, 2)
+    alone = sa.or_(given.is_(None), given == "[]")
+    return sa.case((alone, made), (made == "[]", given), else_=both)
 
 
 def request_from(row: sa.Row[Any]) -> Request:

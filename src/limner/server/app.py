@@ -33,9 +33,9 @@ from limner.server.metrics import metrics_router
 from limner.server.openapi import documents_router
 from limner.server.platform import Platform, platform_router
 from limner.server.playground import mount_playground
-from limner.server.queue import Queue, queue_router
+from limner.server.queue import Queue, queue_routes
 from limner.server.realtime import Realtime, realtime_router
-from limner.server.run import Run, run_router
+from limner.server.run import Run, run_routes
 from limner.server.signing import Signer, jwks_router
 from limner.server.storage import Storage, StorageLimits, storage_router
 from limner.server.sweep import sweep_forever
@@ -138,9 +138,12 @@ def create_app(parts: ServerParts) -> FastAPI:
     access = UploadAccess(upload_key)
     storage = Storage(parts.files, access, seals, gate.is_open, parts.storage)
     app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
-    app.include_router(queue_router(Queue(intake, watch)))
     app.include_router(realtime_router(Realtime(intake, watch)))
-    app.include_router(run_router(Run(intake, watch)))
+    # First, because they are asked most.
+    app.router.routes[:0] = [
+        *queue_routes(Queue(intake, watch)),
+        *run_routes(Run(intake, watch)),
+    ]
     return app
 
 

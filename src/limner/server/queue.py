@@ -10,16 +10,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from limner.requests.lifecycle import Cancellation
 from limner.requests.request import LogLine, Request, Status
 from limner.server.events import event_stream
 from limner.server.hosts import Address
 from limner.server.intake import TRUE, Intake
+from limner.server.plain import plain
 from limner.server.previews import Previews
 from limner.server.watch import Watch
 
@@ -174,23 +175,24 @@ def wants_logs(call: HttpRequest) -> bool:
     return call.query_params.get("logs", "").lower() in TRUE
 
 
-async def not_of_a_request(rest: str = "") -> Response:
+async def not_of_a_request(_: HttpRequest, rest: str = "", **_of: str) -> Response:
     """Whatever else is called on a request's paths; else it would be taken for a submit."""
     raise HTTPException(
         405 if rest in ("", "status", "status/stream", "cancel", "response") else 404
     )
 
 
-def queue_router(queue: Queue) -> APIRouter:
+def queue_routes(queue: Queue) -> list[BaseRoute]:
     """The queue's routes; the app's path may be ``owner/alias`` or the full endpoint id."""
-    router = APIRouter()
     base = "/@queue/{app:path}/requests/{request_id}"
-    router.add_api_route(f"{base}/status/stream", queue.stream, methods=["GET"])
-    router.add_api_route(f"{base}/status", queue.status, methods=["GET"])
-    router.add_api_route(f"{base}/cancel", queue.cancel, methods=["PUT"])
-    router.add_api_route(f"{base}/response", queue.result, methods=["GET"])
-    router.add_api_route(base, queue.result, methods=["GET"])
-    for path in (base, f"{base}/{{rest:path}}"):
-        router.add_api_route(path, not_of_a_request, methods=["GET", "POST", "PUT", "DELETE"])
-    router.add_api_route("/@queue/{app:path}", queue.submit, methods=["POST", "GET"])
-    return router
+    every = ("GET", "POST", "PUT", "DELETE")
+    return [
+        plain(f"{base}/status/stream", queue.stream, "GET"),
+        plain(f"{base}/status", queue.status, "GET"),
+        plain(f"{base}/cancel", queue.cancel, "PUT"),
+        plain(f"{base}/response", queue.result, "GET"),
+        plain(base, queue.result, "GET"),
+        plain(base, not_of_a_request, *every),
+        plain(f"{base}/{{rest:path}}", not_of_a_request, *every),
+        plain("/@queue/{app:path}", queue.submit, "POST", "GET"),
+    ]

@@ -9,14 +9,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response
+from starlette.routing import BaseRoute
 
 from limner.errors import Refused
 from limner.requests.request import Request
 from limner.server.events import event_stream
 from limner.server.intake import Intake
+from limner.server.plain import plain
 from limner.server.previews import Previews
 from limner.server.queue import outcome_response
 from limner.server.watch import Watch
@@ -36,22 +37,22 @@ class Run:
             return await self._stream(call, app.removesuffix("/stream"))
         request = await self._intake.run(call, self._intake.resolve(app))
         try:
-            return await self._outcome(call, request.id)
+            return await self._outcome(call, request)
         except asyncio.CancelledError:
             # The server stops: nobody will be there for the result. Asked, not waited for.
             self._ledger.cancel(request.id)
             raise
 
-    async def _outcome(self, call: HttpRequest, request_id: str) -> Response:
+    async def _outcome(self, call: HttpRequest, current: Request) -> Response:
+        request_id = current.id
         with self._watch.listen(f"done:{request_id}") as heard:
-            while True:
-                current = await self._current(request_id)
-                if current.outcome is not None:
-                    return outcome_response(current)
+            while current.outcome is None:
                 if await call.is_disconnected():
                     await asyncio.wrap_future(self._ledger.cancel(request_id))
                     raise Refused(499, "Client disconnected", error_type="client_disconnected")
                 await heard.next()
+                current = await self._current(request_id)
+        return outcome_response(current)
 
     async def _stream(self, call: HttpRequest, app: str) -> Response:
         """One event per step, some with a ``preview`` (a data URI), the last the full result."""
@@ -95,8 +96,6 @@ def _there(request: Request | None) -> Request:
     return request
 
 
-def run_router(run: Run) -> APIRouter:
+def run_routes(run: Run) -> list[BaseRoute]:
     """Every path that nobody else claimed is a run."""
-    router = APIRouter()
-    router.add_api_route("/@run/{app:path}", run.call, methods=["POST", "GET"])
-    return router
+    return [plain("/@run/{app:path}", run.call, "POST", "GET")]

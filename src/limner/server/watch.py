@@ -7,10 +7,13 @@ wait for it. Knows topics; knows no request.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 
 #: Without a bell (sockets forbidden, another machine) this is how often a waiter looks, seconds.
 FALLBACK = 0.5
+
+#: Ends remembered: more than are heard between a submit and listening for its end.
+LATEST = 256
 
 
 class Watch:
@@ -19,13 +22,23 @@ class Watch:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        #: The latest ends that were heard, for who is about to listen for one of them.
+        self._ends: deque[str] = deque(maxlen=LATEST)
 
     def attach(self) -> None:
         """Wake waiters on the running event loop from now on."""
         self._loop = asyncio.get_running_loop()
 
     def heard(self, topic: str) -> None:
-        """The bell rang; called from any thread."""
+        """The bell rang; called from any thread.
+
+        Most topics are nobody's here, and waking the event loop costs more than looking. Whoever
+        begins to listen just now looks at the latest ends after that.
+        """
+        if topic.startswith("done:"):
+            self._ends.append(topic)
+        if topic not in self._waiting:
+            return
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake, topic)
 
@@ -34,14 +47,20 @@ class Watch:
             event.set()
 
     def listen(self, *topics: str) -> Listening:
-        """Start hearing ``topics`` now, so that nothing between a look and a wait is missed."""
-        return Listening(self._waiting, topics)
+        """Start hearing ``topics`` now, so that nothing between a look and a wait is missed.
+
+        An end that was heard a moment ago counts as heard now: whoever submitted need not look.
+        """
+        return Listening(self._waiting, topics, self._ends)
 
 
 class Listening:
     """Hears some topics while the ``with`` block lasts."""
 
-    def __init__(self, waiting: dict[str, set[asyncio.Event]], topics: tuple[str, ...]) -> None:
+    def __init__(
+        self, waiting: dict[str, set[asyncio.Event]], topics: tuple[str, ...], ends: deque[str]
+    ) -> None:
+        self._ends = ends
         self._waiting = waiting
         self._topics = topics
         self._event = asyncio.Event()
@@ -49,6 +68,8 @@ class Listening:
     def __enter__(self) -> Listening:
         for topic in self._topics:
             self._waiting[topic].add(self._event)
+            if topic in self._ends.copy():  # the bell's thread goes on adding
+                self._event.set()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -112,6 +112,7 @@ def draw(
                 teller.tell(step)
         except StopIteration as end:
             body = end.value
+            teller.settle()
         finally:
             steps.close()
     except CallersFault as fault:
@@ -131,8 +132,10 @@ def draw(
 class _Teller:
     """Writes a request's steps to the ledger, and hears whether to go on.
 
-    A ledger that is away costs lines of the log at most: after STEP_PATIENCE the drawing goes on
-    without its answer, and the heartbeat hears what became of the request.
+    A step does not wait for its own answer but for the one before it, which is there by then: no
+    drawing waits for a disk. A ledger that is away costs lines of the log at most: after
+    STEP_PATIENCE the drawing goes on without its answer, and the heartbeat hears what became of
+    the request.
     """
 
     def __init__(
@@ -146,22 +149,40 @@ class _Teller:
         self._engine = engine
         self._ledger = ledger
         self._standing = standing
-        #: The last step that has not been answered.
+        #: The oldest step whose answer was not looked at, and whether it was waited for in vain.
         self._unanswered: Future[Standing] | None = None
+        self._late = False
 
     def tell(self, step: Step) -> None:
         """Write a step down. Raises Stopped if nobody wants the next one."""
+        self.settle()
         taken = StepTaken(step.message, step.level, step.progress, self._engine, step.preview)
         written = self._ledger.step(self._request.id, self._request.attempt, taken)
-        told = Standing.ON
-        if self._unanswered is None or self._unanswered.done():
+        if self._unanswered is None:
             self._unanswered = written
-            try:
-                told = written.result(STEP_PATIENCE)
-            except (TimeoutError, Unreachable) as fault:
-                log.warning(
-                    "step_unanswered", request_id=self._request.id, fault=whereabouts(fault)
-                )
-        for verdict in (told, self._standing()):
+
+    def settle(self) -> None:
+        """Hear what was answered to the step before. Raises Stopped if nobody wants more."""
+        for verdict in (self._answer(), self._standing()):
             if verdict is not Standing.ON:
                 raise Stopped(verdict)
+
+    def _answer(self) -> Standing:
+        """What was answered to the step before; ON when nothing was, in time."""
+        asked = self._unanswered
+        if asked is None:
+            return Standing.ON
+        if self._late and not asked.done():
+            return Standing.ON
+        self._late = False
+        try:
+            told = asked.result(STEP_PATIENCE)
+        except TimeoutError as fault:
+            self._late = True
+            log.warning("step_unanswered", request_id=self._request.id, fault=whereabouts(fault))
+            return Standing.ON
+        except Unreachable as fault:
+            log.warning("step_unanswered", request_id=self._request.id, fault=whereabouts(fault))
+            told = Standing.ON
+        self._unanswered = None
+        return told
