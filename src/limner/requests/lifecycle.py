@@ -123,6 +123,7 @@ def ending(*where: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
             COLUMNS.headers,
             COLUMNS.error,
             COLUMNS.error_type,
+            COLUMNS.fault,
             COLUMNS.files,
         )
     }
