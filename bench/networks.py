@@ -87,7 +87,8 @@ def twins(name: str, device: torch.device, dtype: torch.dtype) -> Twins:
             processors[f"{layer}.processor"] = own
             tensors[f"{number}.to_k_ip.weight"] = own.to_k_ip[0].weight
             tensors[f"{number}.to_v_ip.weight"] = own.to_v_ip[0].weight
-    fitted = copy.deepcopy(stock)
+    # The weights themselves are shared: an adapter without a LoRA changes none.
+    fitted = copy.deepcopy(stock, {id(each): each for each in stock.parameters()})
     fit(fitted, [Adapter(AdapterKind("faceid", width, False, 512), {}, tensors)])
     stock.set_attn_processor(processors)
     stock.encoder_hid_proj = _Tokens()

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
         default=True,
         description="Compile networks for this device (CUDA graphs and inductor, OpenVINO).",
     )
+    share_caches: bool = Field(
+        default=True,
+        description="May what was read of one key's text and photos serve another's requests?",
+    )
     retention: float = Field(
         default=3600, gt=0, description="Seconds a result, its input and its pictures are kept."
     )

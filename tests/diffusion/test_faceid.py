@@ -247,3 +247,41 @@ def test_while_one_request_is_decoded_the_others_steps_go_on(
     other_is_done.set()
     drawing.join()
     assert drawn[0][0].shape == (96, 64, 3)
+
+
+def test_one_picture_at_a_time_is_decoded_on_a_device(
+    weights: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of different networks too: each decoding may take as much memory as is planned for one."""
+    denoiser = opened("1_5-v1").denoiser
+    both = [opened("1_5-v1"), dataclasses.replace(open_type(weights, "SDXL-v1"), denoiser=denoiser)]
+    drawn_both, inside, met = threading.Barrier(2), list[int](), threading.Event()
+
+    def denoised(*given: Any) -> Any:
+        latents = yield from denoise(*given)
+        drawn_both.wait(120)
+        return latents
+
+    def waits(*given: Any, **more: Any) -> Any:
+        inside.append(1)
+        if len(inside) > 1:
+            met.set()
+        decoded_with_another = met.wait(0.5)
+        inside.pop()
+        assert not decoded_with_another
+        return decode(*given, **more)
+
+    monkeypatch.setattr("limner.diffusion.faceid.denoise", denoised)
+    monkeypatch.setattr("limner.diffusion.faceid.decode", waits)
+    drawn: list[Any] = []
+    wish = dataclasses.replace(WISH, steps=1)
+    threads = [
+        threading.Thread(target=lambda each=each: drawn.append(finished(draw(each, wish))))
+        for each in both
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not met.is_set()
+    assert sum(map(len, drawn)) == 2

@@ -207,3 +207,22 @@ def test_numbers_are_those_the_device_was_made_for() -> None:
     assert choose_dtype("cuda", bf16=False) == "float16"
     assert choose_dtype("cpu", bf16=True) == "bfloat16"
     assert choose_dtype("cpu", bf16=False) == "float32"
+
+
+def test_networks_that_draw_are_converted_where_the_host_has_room_for_them_twice() -> None:
+    """SD 1.5 in fp32: four bytes for each of 878.7 M parameters of the painters twice, of 210.4 M
+    others, and of the numbers alive in a call of eight rows, four times."""
+
+    def on_a_host(gib: float, free: float, **told: Any) -> Plan:
+        memory = Memory(gib * GIB, free * GIB)
+        return plan(face_id("1_5-v1"), 512**2, memory, "bfloat16", host=True, **told)
+
+    made = on_a_host(32, 20, converts=True)
+    assert (made.converted, made.dtype, made.fits) == (True, "float32", True)
+    drawing = 8 * 512**2 * 130 * 4
+    assert made.peak == pytest.approx((2 * 878.7e6 + 210.4e6 + drawing) * 4, rel=0.001)
+    crowded = on_a_host(32, 1, converts=True)
+    assert (crowded.converted, crowded.fits) == (True, False), "what else is there decides nothing"
+    small = on_a_host(12, 12, converts=True)
+    assert (small.converted, small.dtype, small.fits) == (False, "bfloat16", True)
+    assert on_a_host(32, 20).dtype == "bfloat16"

@@ -36,3 +36,11 @@ def test_a_fault_is_not_remembered() -> None:
     with pytest.raises(ZeroDivisionError):
         known.of(b"a", lambda: 1 / 0)
     assert known.of(b"a", lambda: 1.0) == 1.0
+
+
+def test_an_answer_that_is_somebodys_serves_nobody_else() -> None:
+    known: Remembered[str] = Remembered(4)
+    for whose in ("", "a", "b"):
+        known.of(b"content", lambda whose=whose: f"{whose}'s", whose)
+    again = [known.of(b"content", lambda: "asked again", whose) for whose in ("a", "b", "", "c")]
+    assert again == ["a's", "b's", "'s", "asked again"]

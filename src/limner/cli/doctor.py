@@ -47,7 +47,7 @@ def doctor(host: str, port: int, *, online: bool, as_json: bool) -> None:
     device: list[Device | None] = []
 
     def device_check(patient: Patient) -> Iterator[Finding]:
-        device.append(this_device())
+        device.append(this_device(compile=patient.settings.compile))
         yield from device_finding(patient, device[0])
 
     findings += _looked(device_check, patient)

@@ -28,7 +28,6 @@ class Fit:
 
     request: str
     where: str
-    dtype: str
     made: Plan
     #: Whether its picture is decoded in tiles.
     tiled: bool
@@ -39,6 +38,7 @@ class Fit:
             return f"does not fit ({self.made.peak / 10**9:.1f} GB)"
         how = [str(self.made.offload)] if self.made.offload is not Offload.NONE else []
         how += ["VAE in tiles"] if self.tiled else []
+        how += ["drawn by OpenVINO"] if self.made.converted else []
         return ", ".join([f"{self.made.peak / 10**9:.1f} GB", *how])
 
     def told(self) -> dict[str, Any]:
@@ -46,11 +46,12 @@ class Fit:
         return {
             "request": self.request,
             "where": self.where,
-            "dtype": self.dtype,
+            "dtype": self.made.dtype,
             "fits": self.made.fits,
             "bytes": round(self.made.peak),
             "offload": self.made.offload.name.lower(),
             "vae_tiling": self.tiled,
+            "converted": self.made.converted,
         }
 
 
@@ -63,42 +64,53 @@ class Device:
     is_host: bool
     at_once: int
     memory: Memory
+    #: Whether networks that draw can be converted for it.
+    converts: bool
 
 
-def this_device() -> Device | None:
+def this_device(*, compile: bool) -> Device | None:
     """This machine as the diffusion engine sees it; None if that is not installed.
 
-    Raises whatever a broken torch raises when it is imported.
+    ``compile``: may networks be compiled for it? Raises whatever a broken torch raises when it is
+    imported.
     """
     if any(importlib.util.find_spec(name) is None for name in ("torch", "diffusers")):
         return None
     seen = importlib.import_module("limner.diffusion.machine")
-    here = seen.this_machine()
+    here = seen.this_machine(compile=compile)
     return Device(
         name=seen.name_of(here.device),
         dtype=str(here.dtype).removeprefix("torch."),
         is_host=here.is_host,
         at_once=here.samples_at_once(xl=False),
         memory=seen.memory_of(here.device),
+        converts=here.converts,
     )
 
 
 def fits(device: Device | None) -> list[Fit]:
     """Every usual request in cards of the usual sizes, in bf16, and here."""
     found = [
-        _fit(name, f"{gib} GB", "bfloat16", pixels, plan(parts, pixels, card(gib), "bfloat16"))
+        _fit(name, f"{gib} GB", pixels, plan(parts, pixels, card(gib), "bfloat16"))
         for name, (parts, pixels) in usual(at_once=4).items()
         for gib in CARDS
     ]
     if device is not None:
         for name, (parts, pixels) in usual(at_once=device.at_once).items():
-            made = plan(parts, pixels, device.memory, device.dtype, host=device.is_host)
-            found.append(_fit(name, "here", device.dtype, pixels, made))
+            made = plan(
+                parts,
+                pixels,
+                device.memory,
+                device.dtype,
+                host=device.is_host,
+                converts=device.converts,
+            )
+            found.append(_fit(name, "here", pixels, made))
     return found
 
 
-def _fit(name: str, where: str, dtype: str, pixels: int, made: Plan) -> Fit:
-    return Fit(name, where, dtype, made, pixels > made.whole)
+def _fit(name: str, where: str, pixels: int, made: Plan) -> Fit:
+    return Fit(name, where, made, pixels > made.whole)
 
 
 def device_finding(patient: Patient, device: Device | None) -> Iterator[Finding]:
@@ -107,7 +119,8 @@ def device_finding(patient: Patient, device: Device | None) -> Iterator[Finding]
         yield Finding("device", "green", "CPU; the diffusion engine is not installed")
         return
     free, total = device.memory.free / 2**30, device.memory.total / 2**30
-    said = f"{device.name}, {device.dtype}, {free:.1f} of {total:.1f} GiB free"
+    numbers = f"{device.dtype} (float32 by OpenVINO)" if device.converts else device.dtype
+    said = f"{device.name}, {numbers}, {free:.1f} of {total:.1f} GiB free"
     here = {each.request: each for each in fits(device) if each.where == "here"}
     for endpoint in ENDPOINTS:
         fit = here[endpoint.id]

@@ -64,6 +64,7 @@ def workshop(settings: Settings) -> Workshop:
         networks=networks_folder(settings),
         index_url=settings.index_url or None,
         threads=settings.threads,
+        share_caches=settings.share_caches,
         weights=weights_folder(settings),
         commercial=settings.commercial,
         compile=settings.compile,

@@ -39,20 +39,24 @@ class ClipVision:
     model: Any
     _known: Remembered[Tensor] = field(init=False, default_factory=_memory)
 
-    def see(self, rgb: npt.NDArray[np.uint8]) -> Tensor:
-        """Red, green, blue [224, 224, 3] → hidden states [1, n, width]."""
+    def see(self, rgb: npt.NDArray[np.uint8], whose: str = "") -> Tensor:
+        """Red, green, blue [224, 224, 3] → hidden states [1, n, width].
+
+        ``whose``: what of it is remembered serves nobody else.
+        """
         if rgb.shape != (SIDE, SIDE, 3):
             raise ValueError(f"CLIP looks at {SIDE}×{SIDE} pixels, not {rgb.shape}")
         scaled = rgb.astype(np.float32) / 255
         normal = (scaled - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
-        return self._states(torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1))))
+        pixels = torch.from_numpy(np.ascontiguousarray(normal.transpose(2, 0, 1)))
+        return self._states(pixels, whose)
 
     def see_nothing(self) -> Tensor:
         """The states of the unconditional pass: zeros *after* normalising, which is mean gray."""
         return self._states(torch.zeros(3, SIDE, SIDE))
 
-    def _states(self, pixels: Tensor) -> Tensor:
-        return self._known.of(pixels.numpy().tobytes(), lambda: self._looked(pixels))
+    def _states(self, pixels: Tensor, whose: str = "") -> Tensor:
+        return self._known.of(pixels.numpy().tobytes(), lambda: self._looked(pixels), whose)
 
     @torch.inference_mode()
     def _looked(self, pixels: Tensor) -> Tensor:

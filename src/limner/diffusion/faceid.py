@@ -66,6 +66,8 @@ class Wish:
     seeds: tuple[int, ...]
     #: Whose share of the device it uses.
     caller: str = ""
+    #: For whom what is read is remembered; "" is everybody.
+    whose: str = ""
 
 
 def join(
@@ -99,7 +101,11 @@ def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
     Raises BrokenPicture where numbers stop being a picture.
     """
     latents = yield from denoise(faceid, wish)
-    return [decode(faceid.base.vae, latent, faceid.machine.whole) for latent in latents]
+    pictures: list[Pixels] = []
+    for latent in latents:
+        with faceid.denoiser.decoding:
+            pictures.append(decode(faceid.base.vae, latent, faceid.machine.whole))
+    return pictures
 
 
 def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor]]:
@@ -108,7 +114,7 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
     guided = wish.guidance > 1
     prompts = [wish.prompt, wish.negative_prompt][: 1 + guided]
     with faceid.turns.reading():
-        said = say(faceid.base.encoders, prompts)
+        said = say(faceid.base.encoders, prompts, wish.whose)
         positive = Condition(said[0], (face_tokens(faceid, wish),))
         negative = Condition(said[1], (no_face(faceid),)) if guided else None
 
@@ -123,7 +129,9 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
 def face_tokens(faceid: FaceId, wish: Wish) -> Tensor:
     """The face as tokens [1, 4, width]; for Plus with what CLIP sees of it."""
     face = torch.from_numpy(wish.face)[None]
-    return _tokens(faceid, face, None if faceid.clip is None else faceid.clip.see(wish.crop))
+    return _tokens(
+        faceid, face, None if faceid.clip is None else faceid.clip.see(wish.crop, wish.whose)
+    )
 
 
 @torch.inference_mode()

@@ -6,17 +6,18 @@ Knows torch's devices; knows no network.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import torch
 
-from limner.diffusion.plan import Memory, Offload, Parts, choose_dtype, plan
+from limner.diffusion.plan import Memory, Offload, Parts, Plan, choose_dtype, plan
 from limner.errors import OutOfMemory
 
 #: Guided samples that one call has places for, for (SD 1.5, SDXL) at their usual size: what
@@ -29,15 +30,20 @@ _SAYINGS = ("not enough memory", "can't allocate memory", "cannot allocate memor
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A device, the numbers its networks compute in, and what a plan decided for them."""
+    """A device, the numbers its networks compute in, and what a plan decided for them.
+
+    ``converts``: before a plan, whether networks that draw can be converted for this CPU; after
+    it, whether they are to be, in fp32 (``denoiser.openvino``).
+    """
 
     device: torch.device
     dtype: torch.dtype
     offload: Offload = Offload.NONE
     #: Largest picture that is decoded in one piece, pixels; None: any.
     whole: int | None = None
-    #: Whether networks may be compiled for the device.
+    #: Whether networks may be compiled for the device, a GPU.
     compiles: bool = False
+    converts: bool = False
 
     def samples_at_once(self, *, xl: bool) -> int:
         """How many guided samples one call has places for."""
@@ -62,12 +68,22 @@ class Machine:
         """The same device, computing in fp32 whatever it costs; not planned yet."""
         return Machine(self.device, torch.float32)
 
-    def planned(self, parts: Parts, pixels: int, memory: Memory) -> Machine:
-        """This machine as it draws ``pixels`` with networks of these ``parts``."""
+    def plan(self, parts: Parts, pixels: int, memory: Memory) -> Plan:
+        """How ``pixels`` are drawn here with networks of these ``parts``."""
         name = str(self.dtype).removeprefix("torch.")
-        made = plan(parts, pixels, memory, name, host=self.is_host)
-        compiles = self.compiles and made.roomy
-        return replace(self, offload=made.offload, whole=made.whole, compiles=compiles)
+        return plan(parts, pixels, memory, name, host=self.is_host, converts=self.converts)
+
+    def planned(self, parts: Parts, pixels: int, memory: Memory) -> Machine:
+        """This machine as :meth:`plan` has it."""
+        made = self.plan(parts, pixels, memory)
+        return Machine(
+            self.device,
+            getattr(torch, made.dtype),
+            made.offload,
+            made.whole,
+            compiles=self.compiles and made.roomy,
+            converts=made.converted,
+        )
 
 
 #: How much memory a device has.
@@ -95,14 +111,15 @@ def name_of(device: torch.device) -> str:
 def this_machine(*, compile: bool = False) -> Machine:
     """An NVIDIA GPU if there is one, otherwise the CPU, in the numbers it is made for.
 
-    ``compile``: may networks be compiled for it?
+    ``compile``: may networks be compiled for it, on a CPU by OpenVINO where that is installed?
     """
     if torch.cuda.is_available():
         device, bf16 = "cuda", torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         device, bf16 = "cpu", _cpu_has_bf16()
     dtype: torch.dtype = getattr(torch, choose_dtype(device, bf16=bf16))
-    return Machine(torch.device(device), dtype, compiles=compile)
+    converts = compile and device == "cpu" and importlib.util.find_spec("openvino") is not None
+    return Machine(torch.device(device), dtype, compiles=compile, converts=converts)
 
 
 def keep_compiled(folder: Path) -> None:

@@ -14,7 +14,7 @@ Knows numbers and no network; imports nothing heavy, so that ``limner doctor`` c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from limner.diffusion.weights import MODEL_TYPES, ModelType
@@ -44,6 +44,9 @@ TILE = 512
 
 #: Bytes of a number, and of one of the VAE's: in fp16 SDXL's VAE overflows, so it is given fp32.
 NUMBERS = {"bfloat16": (2, 2), "float16": (2, 4), "float32": (4, 4)}
+
+#: Of a host's memory, what networks that are converted may take; there are other programs.
+HOSTS_SHARE = 0.75
 
 #: Of a whole card: what its driver and a desktop take, bytes, and the part lost in gaps.
 TAKEN, GAPS = 0.75e9, 0.05
@@ -107,6 +110,10 @@ class Plan:
     fits: bool
     #: Whether there is room for calls that keep what lies between their layers (CUDA graphs).
     roomy: bool
+    #: The numbers it computes in, of :data:`NUMBERS`.
+    dtype: str
+    #: Whether the networks that draw are there a second time, converted for this CPU.
+    converted: bool = False
 
 
 def face_id_parts(kind: ModelType, at_once: int) -> Parts:
@@ -155,12 +162,31 @@ def usual(*, at_once: int) -> dict[str, tuple[Parts, int]]:
     }
 
 
-def plan(parts: Parts, pixels: int, memory: Memory, dtype: str, *, host: bool = False) -> Plan:
+def plan(
+    parts: Parts,
+    pixels: int,
+    memory: Memory,
+    dtype: str,
+    *,
+    host: bool = False,
+    converts: bool = False,
+) -> Plan:
     """The fastest way to draw ``pixels`` that fits; if none does the smallest, and ``fits`` False.
 
     ``dtype``: of :data:`NUMBERS`. ``host``: the device is the host itself, where moving networks
-    away would gain nothing.
+    away would gain nothing. ``converts``: it can convert those that draw, in fp32 and beside
+    themselves; that is done where the host's whole memory has room, whatever else is in it, since
+    their numbers are not those of ``dtype``.
     """
+    if converts:
+        twice, room = replace(parts, painters=2 * parts.painters), HOSTS_SHARE * memory.total
+        made = _planned(twice, pixels, Memory(memory.total, room), "float32", host=True)
+        if made.fits:
+            return replace(made, converted=True, fits=made.peak <= memory.free)
+    return _planned(parts, pixels, memory, dtype, host=host)
+
+
+def _planned(parts: Parts, pixels: int, memory: Memory, dtype: str, *, host: bool) -> Plan:
     ways = (Offload.NONE,) if host else tuple(Offload)
     size = _Size(parts, pixels, *NUMBERS[dtype])
     # What a card of this size does when it is empty decides what is decoded whole.
@@ -170,7 +196,7 @@ def plan(parts: Parts, pixels: int, memory: Memory, dtype: str, *, host: bool = 
     peaks = {way: size.peak(way, whole) for way in ways}
     way = next((way for way in ways if peaks[way] <= memory.free), ways[-1])
     roomy = way is Offload.NONE and peaks[way] + size.between <= memory.free
-    return Plan(way, whole, peaks[way], peaks[way] <= memory.free, roomy)
+    return Plan(way, whole, peaks[way], peaks[way] <= memory.free, roomy, dtype)
 
 
 @dataclass(frozen=True, slots=True)

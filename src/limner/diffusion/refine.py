@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import pairwise
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +121,8 @@ class Retouch:
     paint: Callable[[Task, Draft], Generator[Progress, None, Tensor]]
     steps: int
     seed: int
+    #: Held while a tile is encoded or decoded.
+    decoding: Lock
     tiling: Tiling = Tiling()
 
 
@@ -140,7 +143,9 @@ def refine(base: Base, rgb: Pixels, retouch: Retouch) -> Generator[float, None, 
     first = schedule(retouch.steps) - retouch.steps
     for number, tile in enumerate(tiles):
         seen = rgb[tile.place]
-        draft = Draft(encode(base.vae, seen), tile.of_latents(sheet), first)
+        with retouch.decoding:
+            begun = encode(base.vae, seen)
+        draft = Draft(begun, tile.of_latents(sheet), first)
         steps = retouch.paint(retouch.task(tile), draft)
         while True:
             try:
@@ -149,6 +154,7 @@ def refine(base: Base, rgb: Pixels, retouch: Retouch) -> Generator[float, None, 
                 latent = end.value
                 break
             yield (number + done) / len(tiles)
-        drawn = decode(base.vae, latent, may_be_black=bool(seen.max() < DARK))
+        with retouch.decoding:
+            drawn = decode(base.vae, latent, may_be_black=bool(seen.max() < DARK))
         mixed[tile.place] += tile.share * drawn
     return mixed.round().clip(0, 255).astype(np.uint8)

@@ -105,6 +105,8 @@ class StickerWish:
     depth: Pixels | None = None
     #: Whose share of the device it uses.
     caller: str = ""
+    #: For whom what is read is remembered; "" is everybody.
+    whose: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +170,8 @@ def draw(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Pixel
     Raises BrokenPicture where numbers stop being a picture.
     """
     latent = yield from denoise(sticker, wish)
-    return decode(sticker.base.vae, latent, sticker.machine.whole)
+    with sticker.denoiser.decoding:
+        return decode(sticker.base.vae, latent, sticker.machine.whole)
 
 
 def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Tensor]:
@@ -216,7 +219,8 @@ def redraw(
     def paint(task: Task, draft: Draft) -> Generator[Progress, None, Tensor]:
         return sticker.denoiser.resume(Work(sticker.network, euler, task, wish.caller), draft)
 
-    retouch = Retouch(task, paint, enlarged.steps, wish.seed, tiling or Tiling())
+    decoding, tiles = sticker.denoiser.decoding, tiling or Tiling()
+    retouch = Retouch(task, paint, enlarged.steps, wish.seed, decoding, tiles)
     with sticker.turns.painting():
         return (yield from refine(sticker.base, enlarged.rgb, retouch))
 
@@ -230,7 +234,7 @@ def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Conditi
         NEGATIVE.format(negative_prompt=refused),
     ]
     with sticker.turns.reading():
-        said = say(sticker.base.encoders, prompts[: 1 + guided])
+        said = say(sticker.base.encoders, prompts[: 1 + guided], wish.whose)
         positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
         if not guided:
             return positive, None
@@ -261,13 +265,13 @@ def no_face(sticker: Sticker) -> Tensor:
 
 def seen_tokens(sticker: Sticker, wish: StickerWish) -> Tensor:
     """The aligned face as CLIP sees it, as the second adapter's tokens [1, 16, width]."""
-    return _projected(sticker.look, sticker.clip.see(wish.crop), sticker.machine)
+    return _projected(sticker.look, sticker.clip.see(wish.crop, wish.whose), sticker.machine)
 
 
 def unseen_tokens(sticker: Sticker, wish: StickerWish) -> Tensor:
     """What the unconditional pass sees: nothing, or the face torn apart by noise."""
     if wish.ip_adapter_noise:
-        seen = sticker.clip.see(noisy(wish.crop, wish.ip_adapter_noise))
+        seen = sticker.clip.see(noisy(wish.crop, wish.ip_adapter_noise), wish.whose)
     else:
         seen = sticker.clip.see_nothing()
     return _projected(sticker.look, seen, sticker.machine)

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from limner.diffusion.adapter import read_adapter
+from limner.diffusion.denoiser import openvino
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.depth import DepthEye
 from limner.diffusion.holdings import Holdings
@@ -83,10 +84,11 @@ class StickerStudio:
 
     def _suits(self, opened: Sticker, machine: Machine, pixels: int) -> bool:
         """Whether it computes as ``machine`` does, and enough of it is moved away for the size."""
-        if opened.machine.dtype != machine.dtype or self._memory is None:
+        if self._memory is None:
             return False
-        needed = machine.planned(self._parts(), pixels, self._memory)
-        return opened.machine.offload >= needed.offload
+        own, needed = opened.machine, machine.planned(self._parts(), pixels, self._memory)
+        same = (own.dtype, own.converts) == (needed.dtype, needed.converts)
+        return same and own.offload >= needed.offload
 
     @property
     def is_exact(self) -> bool:
@@ -129,7 +131,13 @@ class StickerStudio:
         depth = None
         if self._holdings.lacking_all(DEPTH) is None:
             depth = load_controlnet(self._path(DEPTH[1]).parent, machine)
-        return join(machine, base, adapters, clip, (control, depth), self._denoiser)
+        sticker = join(machine, base, adapters, clip, (control, depth), self._denoiser)
+        if machine.converts:
+            openvino.convert(sticker.network, self._threads, lent=True)
+            for each in (sticker.control, sticker.depth):
+                if each is not None:
+                    openvino.convert(each, self._threads)
+        return sticker
 
     def _path(self, name: str) -> Path:
         """A weight's first file."""

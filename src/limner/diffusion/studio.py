@@ -18,6 +18,7 @@ import torch
 
 from limner.diffusion.adapter import read_adapter
 from limner.diffusion.base_models import base_kind, parse_base
+from limner.diffusion.denoiser import openvino
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.holdings import Holdings
@@ -95,7 +96,7 @@ class Studio:
         key = (kind.name, where, machine.dtype)
         with self._lock:
             opened = self._open.get(key)
-            if opened and _is_too_large(opened, parts, pixels):
+            if opened and not _suits(opened, machine.planned(parts, pixels, opened.memory)):
                 del self._open[key], opened
                 forget()
             if key not in self._open:
@@ -109,7 +110,8 @@ class Studio:
         """The memory for new networks, older ones closed until they fit or none is left."""
         while True:
             memory = self._measure(machine.device)
-            crowded = machine.planned(parts, pixels, memory).offload is not Offload.NONE
+            made = machine.plan(parts, pixels, memory)
+            crowded = made.offload is not Offload.NONE or not made.fits
             if not self._open or (len(self._open) < MOST_OPEN and not crowded):
                 return memory
             self._open.popitem(last=False)
@@ -173,7 +175,10 @@ class Studio:
             folder = self._path("clip-vit-h").parent
             clip = load_clip_vision(folder, machine)
         base = self._base(kind, where, machine)
-        return join(kind, machine, base, adapter, clip, self._denoiser)
+        faceid = join(kind, machine, base, adapter, clip, self._denoiser)
+        if machine.converts:
+            openvino.convert(faceid.network, self._threads)
+        return faceid
 
     def _base(self, kind: ModelType, where: Path, machine: Machine) -> Base:
         default = self._holdings.folder(kind.base)
@@ -190,10 +195,11 @@ class Studio:
         return path
 
 
-def _is_too_large(opened: _Opened, parts: Parts, pixels: int) -> bool:
-    """Whether these pixels need more of the networks moved away than they were opened with."""
-    machine = opened.faceid.machine
-    return machine.planned(parts, pixels, opened.memory).offload > machine.offload
+def _suits(opened: _Opened, needed: Machine) -> bool:
+    """Whether networks compute as ``needed`` does, and enough of them is moved away for it."""
+    own = opened.faceid.machine
+    same = (own.dtype, own.converts) == (needed.dtype, needed.converts)
+    return same and own.offload >= needed.offload
 
 
 def _is_default(kind: ModelType, base: str) -> bool:

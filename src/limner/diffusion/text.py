@@ -67,22 +67,25 @@ class TextEncoder:
             ids = ids[cut:]
         return [*chunks, ids[:room]]
 
-    def read(self, chunks: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+    def read(
+        self, chunks: Sequence[Sequence[int]], whose: str = ""
+    ) -> tuple[Tensor, Tensor | None]:
         """Hidden states [1, n·77, width] and, if the model has one, the first chunk's pooled text.
 
-        Each chunk is read alone, so that it says the same in whatever company, and again.
+        Each chunk is read alone, so that it says the same in whatever company, and again;
+        ``whose``: what of it is remembered serves nobody else.
         """
-        read = [self._read(self._framed(chunk)) for chunk in chunks]
+        read = [self._read(self._framed(chunk), whose) for chunk in chunks]
         return torch.cat([states for states, _ in read], dim=1), read[0][1]
 
-    def _read(self, ids: Sequence[int]) -> Read:
+    def _read(self, ids: Sequence[int], whose: str) -> Read:
         def ask() -> Read:
             given = torch.tensor([list(ids)], device=self.model.device)
             answer = self.model(given, output_hidden_states=self.skip_last)
             states = answer.hidden_states[-2] if self.skip_last else answer[0]
             return states, getattr(answer, "text_embeds", None)
 
-        return self._known.of(repr(list(ids)).encode(), ask)
+        return self._known.of(repr(list(ids)).encode(), ask, whose)
 
     def _framed(self, chunk: Sequence[int]) -> list[int]:
         """A chunk between begin and end, filled up to the model's length."""
@@ -91,11 +94,12 @@ class TextEncoder:
         return framed + [tokenizer.pad_token_id] * (tokenizer.model_max_length - len(framed))
 
 
-def say(encoders: Sequence[TextEncoder], prompts: Sequence[str]) -> list[Said]:
+def say(encoders: Sequence[TextEncoder], prompts: Sequence[str], whose: str = "") -> list[Said]:
     """Each prompt as the UNet reads it, all of the same length in tokens.
 
     One encoder for SD 1.5; SDXL's two are laid side by side in width, and the second's pooled
-    text is SDXL's. A shorter prompt is followed by empty chunks.
+    text is SDXL's. A shorter prompt is followed by empty chunks. ``whose``: as in
+    :meth:`TextEncoder.read`.
     """
     with torch.inference_mode():
         split = [[encoder.chunks(prompt) for encoder in encoders] for prompt in prompts]
@@ -103,7 +107,7 @@ def say(encoders: Sequence[TextEncoder], prompts: Sequence[str]) -> list[Said]:
         said: list[Said] = []
         for by_encoder in split:
             read = [
-                encoder.read([*chunks, *([[]] * (length - len(chunks)))])
+                encoder.read([*chunks, *([[]] * (length - len(chunks)))], whose)
                 for encoder, chunks in zip(encoders, by_encoder, strict=True)
             ]
             said.append(Said(torch.cat([states for states, _ in read], dim=-1), read[-1][1]))

@@ -111,6 +111,8 @@ class Workshop:
     index_url: str | None = None
     #: Threads one network may use.
     threads: int = 2
+    #: May what was computed for one key serve another?
+    share_caches: bool = True
     #: The folder of the diffusion engine's weights (``LIMNER_HOME/weights``); None: there are none.
     weights: Path | None = None
     #: May networks be compiled for the device?

@@ -9,6 +9,7 @@ it, or where the network's file comes from.
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,6 +60,13 @@ class ArcFace:
             raise NetworkUnfit(f"{weights.name} does not turn 112×112 pixels into 512 numbers.")
         self._input = given.name
         self._known: Remembered[Embedding] = Remembered(MOST_REMEMBERED)
+        self._whose = ""
+
+    def serving(self, whose: str) -> ArcFace:
+        """The same network for somebody whose faces are remembered for nobody else."""
+        other = copy.copy(self)
+        other._whose = whose
+        return other
 
     def embed(self, rgb: Pixels, face: Face) -> Embedding:
         """The face in ``rgb`` [h, w, 3] as a unit vector [512]: what FaceID reads."""
@@ -68,7 +76,9 @@ class ArcFace:
     def measure(self, rgb: Pixels, face: Face) -> Embedding:
         """The face as the network's own numbers [512], about 20 long: what InstantID reads."""
         aligned = align(rgb, face, SIDE)
-        return self._known.of(aligned.tobytes(), lambda: self._measured(aligned)).copy()
+        return self._known.of(
+            aligned.tobytes(), lambda: self._measured(aligned), self._whose
+        ).copy()
 
     def _measured(self, aligned: Pixels) -> Embedding:
         scaled = (aligned.astype(np.float32) - 127.5) / 127.5

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from limner.diffusion.denoiser.buckets import CONTROL, row_cost
 from limner.diffusion.denoiser.denoiser import Denoiser, Job
 from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.pace import Given, Meter, Pace
@@ -209,3 +210,13 @@ def test_a_network_with_parts_unknown_here_is_refused() -> None:
             Network(odd)
     finally:
         odd.register_to_config(center_input_sample=before)
+
+
+def test_what_is_charged_is_what_was_run() -> None:
+    """Two guided rows for five steps, the ControlNet in the first two of them."""
+    ours = denoiser(PLACES)
+    request = Request(steps=5, control=0.5, control_window=2)
+    latents(ours.draw(request.work(), request.seeds))
+    done = ours._turns._done  # pyright: ignore[reportPrivateUsage]
+    plain = row_cost(request.size, 0, xl=False)
+    assert done == pytest.approx(2 * plain * (5 + 2 * CONTROL))

@@ -139,6 +139,9 @@ class Denoiser:
         self._arrived: list[Job] = []
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        #: Held by whoever decodes or encodes a picture on this device, while steps go on: one at a
+        #: time, since memory is planned for one.
+        self.decoding = threading.Lock()
 
     def draw(self, work: Work, seeds: Sequence[int]) -> Generator[Progress, None, list[Tensor]]:
         """Yield after each step; return fp32 latents [1, 4, h, w] on the CPU for each seed.
@@ -224,12 +227,14 @@ class Denoiser:
         work, task = job.work, job.work.task
         network = work.network
         company = network, _shape(task)
-        rows, steps = len(job.samples[0].rows), len(job.samples[0].table)
-        cost = rows * row_cost(task.size, len(task.controls), xl=network.xl)
+        first = job.samples[0]
+        steps = range(first.step, first.step + len(first.table))
+        costs = [_cost(first, step, xl=network.xl) for step in steps]
         busy = {each.caller for each in self._live}
-        due = self._turns.arrive(work.caller, cost * steps * len(job.samples), busy)
+        due = self._turns.arrive(work.caller, sum(costs) * len(job.samples), busy)
         return [
-            _Live(work.caller, due, company, rows, cost, 0, sample, job) for sample in job.samples
+            _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job)
+            for sample in job.samples
         ]
 
     def _step(self) -> None:
@@ -273,6 +278,7 @@ class Denoiser:
         verdict = advance(samples, [[next(answers) for _ in sample.rows] for sample in samples])
         for each in chosen:
             each.taken += 1
+            each.cost = _cost(each.sample, each.sample.step, xl=each.job.work.network.xl)
         given = Given(began, len(asked), places)
         self._taken.append(_Taken([each.job for each in chosen], samples, verdict, given))
 
@@ -307,6 +313,13 @@ class Denoiser:
     def _places(self, each: _Live) -> int:
         work = each.job.work
         return self._rows(work.network.net.device, work.task.size)
+
+
+def _cost(sample: Sample, step: int, *, xl: bool) -> float:
+    """TFLOP of a sample's step: a ControlNet whose window is closed is not run, nor charged."""
+    task = sample.task
+    heard = sum(bool(control.at(step)) for control in task.controls)
+    return len(sample.rows) * row_cost(task.size, heard, xl=xl)
 
 
 def _shape(task: Task) -> Shape:

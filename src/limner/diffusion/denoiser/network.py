@@ -3,7 +3,8 @@
 The blocks are diffusers' own, walked here and not by its ``forward``, because what that makes anew
 at every step is ready: the embedded time comes from a table, what is attended to was read before
 the first step. Either network keeps nothing of a call. All that is done with one goes through its
-module's call, where hooks bring the weights of a network that lies elsewhere (``turns``).
+module's call, where hooks bring the weights of a network that lies elsewhere (``turns``). Where a
+device has a faster way to the same numbers, that is ``walk`` (``openvino``).
 
 Knows diffusers' blocks; knows no scheduler and no request.
 """
@@ -71,6 +72,8 @@ class Trunk:
         #: Is it of Stable Diffusion XL's family?
         self.xl = net.config.get("addition_embed_type") is not None
         self._times: OrderedDict[float, Tensor] = OrderedDict()
+        #: A faster way to what a call does, for ``_walk``'s arguments; None: that itself.
+        self.walk: Callable[..., Any] | None = None
 
     def here(self, *tensors: Tensor) -> list[Tensor]:
         """The tensors where this network is, in its numbers."""
@@ -116,7 +119,7 @@ class Network(Trunk):
 
         ``lent``: what ControlNets add to the features on the way down, and to the middle's, last.
         """
-        return self.net(self._walk, given, embedded, context, lent)
+        return self.net(self.walk or self._walk, given, embedded, context, lent)
 
     def _walk(
         self, given: Tensor, embedded: Tensor, context: Context, lent: Sequence[Tensor]
@@ -149,7 +152,7 @@ class Controller(Trunk):
         self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor
     ) -> list[Tensor]:
         """What it lends to a UNet's features on the way down, and to the middle's, last."""
-        return self.net(self._walk, given, embedded, context, seen)
+        return self.net(self.walk or self._walk, given, embedded, context, seen)
 
     def _walk(
         self, given: Tensor, embedded: Tensor, context: Context, seen: Tensor

@@ -53,8 +53,15 @@ class DiffusionSticker:
     """The engine. Safe to call from several threads at once; their requests are drawn together."""
 
     def __init__(
-        self, studio: StickerStudio, safety: Safety, instruments: Instruments, limits: Limits
+        self,
+        studio: StickerStudio,
+        safety: Safety,
+        instruments: Instruments,
+        limits: Limits,
+        *,
+        share_caches: bool = True,
     ) -> None:
+        self._share_caches = share_caches
         self._studio = studio
         self._safety = safety
         self._instruments = instruments
@@ -116,11 +123,11 @@ class DiffusionSticker:
         seed: int,
         caller: str,
     ) -> StickerWish:
-        eye = self._studio.depth
+        eye, whose = self._studio.depth, "" if self._share_caches else caller
         return StickerWish(
             prompt=input.prompt,
             negative_prompt=input.negative_prompt,
-            face=self._studio.recogniser.measure(found.rgb, found.face),
+            face=self._studio.recogniser.serving(whose).measure(found.rgb, found.face),
             crop=align(found.rgb, found.face, CROP),
             points=draw_keypoints(on_canvas(found.face, size), size),
             guidance=input.guidance_scale,
@@ -132,6 +139,7 @@ class DiffusionSticker:
             ip_adapter_noise=input.ip_adapter_noise,
             depth=depth_on_canvas(eye.see(found.rgb), found.face, size) if eye else None,
             caller=caller,
+            whose=whose,
         )
 
     def _drawn(
@@ -214,4 +222,5 @@ def open_engine(workshop: Workshop) -> DiffusionSticker:
         Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,
+        share_caches=workshop.share_caches,
     )

@@ -6,7 +6,7 @@ Knows the order of the work; the networks are ``limner.diffusion``'s.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +55,15 @@ class DiffusionFaceId:
     """The engine. Safe to call from several threads at once; their requests are drawn together."""
 
     def __init__(
-        self, studio: Studio, safety: Safety, instruments: Instruments, limits: Limits
+        self,
+        studio: Studio,
+        safety: Safety,
+        instruments: Instruments,
+        limits: Limits,
+        *,
+        share_caches: bool = True,
     ) -> None:
+        self._share_caches = share_caches
         self._studio = studio
         self._safety = safety
         self._instruments = instruments
@@ -71,13 +78,15 @@ class DiffusionFaceId:
         base = self._studio.check(kind, _base(input, kind))
 
         # 2 The faces, and whose they are
-        eyes = Eyes(self._instruments.detector, self._studio.recogniser(kind))
+        whose = "" if self._share_caches else pictures.caller
+        eyes = Eyes(self._instruments.detector, self._studio.recogniser(kind).serving(whose))
         observer = Observer(input, pictures, eyes, self._limits, mirrored=False)
         sightings, identity = yield from observer.look()
 
         # 3 What is wished for
         seed = seed_of(input.seed)
-        wish = _wish(input, sightings[identity.closest], identity, seed, pictures.caller)
+        wish = _wish(input, sightings[identity.closest], identity, seed)
+        wish = replace(wish, caller=pictures.caller, whose=whose)
         if wish.size != (input.width, input.height):
             width, height = wish.size
             said = f"{input.width}×{input.height} is drawn as {width}×{height}: sides are eights"
@@ -169,9 +178,7 @@ def _base(input: IpAdapterFaceIdInput, kind: ModelType) -> str:
     return input.base_sdxl_model_repo if kind.xl else input.base_1_5_model_repo
 
 
-def _wish(
-    input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, seed: int, caller: str
-) -> Wish:
+def _wish(input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, seed: int) -> Wish:
     """The request in the denoiser's words; sample i has the seed after sample i - 1's."""
     return Wish(
         prompt=input.prompt,
@@ -182,7 +189,6 @@ def _wish(
         steps=input.num_inference_steps,
         size=(_in_grid(input.width), _in_grid(input.height)),
         seeds=tuple((seed + number) % (MAX_SEED + 1) for number in range(input.num_samples)),
-        caller=caller,
     )
 
 
@@ -195,13 +201,12 @@ def open_engine(workshop: Workshop) -> DiffusionFaceId:
     torch.set_num_threads(workshop.threads)
     keep_compiled(workshop.networks.parent / "compiled")
     weights = workshop.weights or workshop.networks.parent / "weights"
-    holdings, machine = (
-        Holdings(weights, commercial=workshop.commercial),
-        this_machine(compile=workshop.compile),
-    )
+    holdings = Holdings(weights, commercial=workshop.commercial)
+    machine = this_machine(compile=workshop.compile)
     return DiffusionFaceId(
         Studio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
         Safety(holdings, machine),
         Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
         workshop.limits,
+        share_caches=workshop.share_caches,
     )

@@ -1,0 +1,123 @@
+"""What this machine computes in, and by what."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.holdings import Holdings
+from limner.diffusion.machine import Machine, this_machine
+from limner.diffusion.plan import GIB, Memory
+from limner.diffusion.sticker_studio import StickerStudio
+from limner.diffusion.studio import Studio
+from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
+from tests.diffusion.conftest import linked
+
+CPU = torch.device("cpu")
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize(
+    ("has", "dtype"),
+    [
+        ((), torch.float32),
+        (("avx512_bf16",), torch.bfloat16),
+        (("amx_tile",), torch.bfloat16),
+    ],
+)
+def test_a_cpu_computes_in_bf16_if_it_multiplies_in_it_and_else_in_fp32(
+    monkeypatch: pytest.MonkeyPatch, has: tuple[str, ...], dtype: torch.dtype
+) -> None:
+    for name in ("avx512_bf16", "amx_tile"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name in has)
+    assert this_machine() == Machine(CPU, dtype)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_this_cpu_computes_in_bf16_if_its_flags_say_so() -> None:
+    """Linux's own words for what the processor has, against torch's."""
+    flags = Path("/proc/cpuinfo").read_text().split()
+    has = "avx512_bf16" in flags or "amx_tile" in flags
+    assert this_machine().dtype == (torch.bfloat16 if has else torch.float32)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_a_cpu_converts_if_openvino_is_here_and_compiling_is_not_switched_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert this_machine(compile=True).converts
+    assert not this_machine(compile=False).converts
+    find = importlib.util.find_spec
+
+    def without(name: str, *others: Any) -> ModuleSpec | None:
+        return None if name == "openvino" else find(name, *others)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    assert not this_machine(compile=True).converts
+
+
+def room(gib: float) -> Memory:
+    return Memory(gib * GIB, gib * GIB)
+
+
+class Converted:
+    """In OpenVINO's place: only which networks were to be converted is of interest here."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[tuple[Any, bool]] = []
+        monkeypatch.setattr("limner.diffusion.denoiser.openvino.convert", self.convert)
+
+    def convert(self, trunk: Any, threads: int, *, lent: bool = False) -> None:
+        assert threads == 3
+        self.told.append((trunk, lent))
+
+
+def test_a_studio_converts_where_there_is_room_and_else_draws_as_the_cpu_does(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same size is always drawn the same way, whatever was opened before."""
+    converted = Converted(monkeypatch)
+    holdings = Holdings(linked(weights, tmp_path / "home"), commercial=False)
+    kind = MODEL_TYPES["1_5-v1"]
+    for name in kind.needs:
+        if not WEIGHTS[name].commercial:
+            holdings.accept(name)
+    machine = Machine(CPU, torch.bfloat16, converts=True)
+    here = Studio(holdings, machine, 3, Denoiser(), lambda _: room(20))
+    base = here.check(kind, WEIGHTS[kind.base].repo)
+    usual = here.open(kind, base, (64, 64))
+    assert (usual.machine.dtype, usual.machine.converts) == (torch.float32, True)
+    assert here.open(kind, base, (512, 512)) is usual
+    assert converted.told == [(usual.network, False)]
+    large = here.open(kind, base, (2048, 2048))
+    assert (large.machine.dtype, large.machine.converts) == (torch.bfloat16, False)
+    assert len(converted.told) == 1
+    assert here.open(kind, base, (64, 64)).machine.converts
+
+
+def test_a_stickers_networks_are_all_converted_and_stay_open(
+    sticker_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted = Converted(monkeypatch)
+    machine = Machine(CPU, torch.bfloat16, converts=True)
+    holdings = Holdings(sticker_home, commercial=False)
+    here = StickerStudio(holdings, machine, 3, Denoiser(), lambda _: room(80))
+    opened = here.open((64, 64))
+    assert converted.told == [(opened.network, True), (opened.control, False)]
+    assert here.open((128, 64)) is opened
+    exact = here.open((64, 64), exact=True)
+    assert (exact.machine.dtype, exact.machine.converts) == (torch.float32, False)
+    assert len(converted.told) == 2
