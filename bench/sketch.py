@@ -25,6 +25,7 @@ from bench.stages import REST, Stopwatch, watched
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint, Workshop
 from limner.endpoints.fields import Image
+from limner.stages.provenance import Source
 
 RUNS = 5
 FACE = "03_obama_frontal_dark_skin.jpg"
@@ -52,6 +53,9 @@ class Album:
     photos: Mapping[str, bytes]
     kept: list[bytes] = field(default_factory=list[bytes])
     caller: str = ""
+
+    def mark(self, source: Source) -> Source | None:
+        return source
 
     def read(self, url: str) -> bytes:
         return self.photos[url]

@@ -138,6 +138,14 @@ class Settings(BaseSettings):
         default=False,
         description="Refuse fields that fal does not have, Limner's own extras among them?",
     )
+    ai_mark: bool = Field(
+        default=True,
+        description="Do pictures say in their metadata that AI made them, as laws ask?",
+    )
+    c2pa: Path | None = Field(
+        default=None,
+        description="Folder with certificates.pem and key.pem to sign pictures with; empty: none.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the server says on standard error."
     )
@@ -173,8 +181,9 @@ class Settings(BaseSettings):
         ]
         if lines:
             raise Misconfigured("\n".join([*lines, f"There are {', '.join(names)}."]))
-        if file is not None and isinstance(said.get("home"), str):
-            said["home"] = file.place(said["home"])
+        for name in ("home", "c2pa"):
+            if file is not None and isinstance(said.get(name), str):
+                said[name] = file.place(said[name])
         secrets = SecretsSettingsSource(settings_cls, secrets_dir=secret_folders())
         return init_settings, env_settings, secrets, InitSettingsSource(settings_cls, said)
 

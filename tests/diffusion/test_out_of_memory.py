@@ -26,6 +26,7 @@ from limner.requests.request import Outcome, Status, Submission
 from limner.stages.fetch import Door
 from limner.worker.engines import Engines
 from limner.worker.loop import Worker, WorkerParts
+from limner.worker.pictures import PictureRules
 from tests.diffusion.test_service import FACE
 from tests.rig.process import eventually
 
@@ -64,7 +65,7 @@ def working(ledger: Ledger, files: Path, workshop: Workshop) -> Iterator[None]:
             engines=Engines([IP_ADAPTER_FACE_ID], "diffusion", workshop),
             slots=1,
             lease=30,
-            retention=60,
+            pictures=PictureRules(retention=60),
         )
     )
     thread = threading.Thread(target=worker.run)

@@ -17,6 +17,7 @@ from limner.endpoints.base import Step, Workshop
 from limner.endpoints.face_to_sticker.schema import FaceToStickerInput, FaceToStickerOutput
 from limner.endpoints.face_to_sticker.sketch import SketchSticker, open_engine
 from limner.endpoints.fields import Image as Description
+from limner.stages.provenance import Source
 
 FACES = Path(__file__).parents[1] / "faces"
 ASTRONAUT = "01_astronaut_frontal.png"
@@ -28,6 +29,9 @@ class Album:
 
     kept: list[bytes] = field(default_factory=list[bytes])
     caller: str = ""
+
+    def mark(self, source: Source) -> Source | None:
+        return source
 
     def read(self, url: str) -> bytes:
         return (FACES / url).read_bytes()

@@ -380,7 +380,7 @@ def test_what_is_past_its_retention_is_forgotten_with_its_files(
     clock.now += 99
     assert ledger.expire().result() == ()
     clock.now += 2
-    assert ledger.expire().result() == ("f",)
+    assert ledger.expire().result() == (("f", ""),)
     assert ledger.get(request.id).result() is None
     assert ledger.logs(request.id).result() == []
     assert ledger.deliveries(request.id).result() == []
@@ -394,7 +394,56 @@ def test_without_store_io_the_input_goes_at_the_end_and_the_rest_soon(
     assert found is not None
     assert found.submission.input == {}
     clock.now += 61
-    assert ledger.expire().result() == ("f",)
+    assert ledger.expire().result() == (("f", ""),)
+
+
+def test_without_store_io_the_files_given_go_along_once_nobody_else_has_them(
+    ledger: Ledger, clock: Clock
+) -> None:
+    """Also a request that others of the same key wait with keeps its photo until the last ends."""
+    one, two = (f"{'x' * 20}{number}_face.jpg" for number in (1, 2))
+    given = {"photo": f"http://here/files/{one}", "more": [f"http://here/files/{two}"]}
+
+    def drawn(key_id: str, *made: str, **said: object) -> None:
+        ledger.submit(Submission(ENDPOINT, given, key_id=key_id, **said)).result()  # pyright: ignore
+        request = claim(ledger)
+        assert ledger.finish(request.id, request.attempt, Outcome(200, {}, files=made)).result()
+        found = ledger.get(request.id).result()
+        assert found is not None
+        assert found.outcome is not None
+        assert (found.outcome.files, found.has_input) == (made, False)
+
+    drawn("k", "f", store_io=False)
+    drawn("other", store_io=False)
+    only_one = {"photo": given["photo"]}
+    waiting = ledger.submit(Submission(ENDPOINT, only_one, key_id="k", store_io=False)).result()
+    clock.now += 61
+    assert set(ledger.expire().result()) == {
+        ("f", "k"), (two, "k"), (one, "other"), (two, "other")
+    }  # fmt: skip
+    ledger.cancel(waiting.id).result()
+    clock.now += 61
+    assert ledger.expire().result() == ((one, "k"),)
+
+
+def test_a_webhook_that_is_not_to_be_stored_goes_when_it_needs_no_sending(
+    ledger: Ledger, clock: Clock
+) -> None:
+    def left(request: Request) -> int:
+        return len(ledger.deliveries(request.id).result())
+
+    for stored, remaining in ((True, 1), (False, 0)):
+        arrived = draw(ledger, webhook_url=HOOK, store_io=stored)
+        (delivery,) = ledger.due(limit=9, lease=1).result()
+        ledger.failed(delivery.id, None, "away", pause=0).result()
+        (delivery,) = ledger.due(limit=9, lease=1).result()
+        assert left(arrived) == 1
+        ledger.delivered(delivery.id, 200).result()
+        assert left(arrived) == remaining
+        hopeless = draw(ledger, webhook_url=HOOK, store_io=stored)
+        (delivery,) = ledger.due(limit=9, lease=1).result()
+        ledger.failed(delivery.id, 302, "moved", pause=None).result()
+        assert left(hopeless) == remaining
 
 
 def test_deleting_deletes_and_tells_the_files(ledger: Ledger) -> None:

@@ -20,9 +20,9 @@ import pypdfium2.raw as pdfium
 import pytest
 
 from limner.stages.die_line import BLEED, KNIFE, PX_PER_MM, ROOM, die_line_page
-from limner.stages.encode import Source
 from limner.stages.export import export
 from limner.stages.finish import Finish, Piece
+from limner.stages.provenance import Source
 
 Pixels = npt.NDArray[np.uint8]
 GREEN = (20, 160, 60)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from limner.stages.encode import Source, encode_png
+from limner.stages.encode import encode_png
+from limner.stages.provenance import Source
 
 FACES = Path(__file__).parents[1] / "faces"
 

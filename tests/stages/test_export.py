@@ -19,10 +19,10 @@ from PIL import Image
 
 from limner.endpoints.face_to_sticker.schema import PlatformName
 from limner.errors import ExportUnfit
-from limner.stages.encode import Source
 from limner.stages.export import checked, export, laid_out
 from limner.stages.finish import Finish, Piece, piece_of
 from limner.stages.platforms import PLATFORMS
+from limner.stages.provenance import Source
 from limner.stages.see_through import visible
 from limner.stages.squeeze import png_within, webp_within
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from limner.endpoints.base import Endpoint, Pictures, Step, Workshop
 from limner.files.disk import DiskStore
+from limner.files.seals import Seals
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Request, Submission
@@ -19,7 +20,7 @@ from limner.stages.fetch import Door
 from limner.worker import draw as drawing
 from limner.worker.draw import Stopped, draw
 from limner.worker.engines import Engines
-from limner.worker.pictures import RequestPictures
+from limner.worker.pictures import PictureRules, RequestPictures
 from limner.worker.trace import Trace
 from tests.rig.process import eventually
 
@@ -96,7 +97,9 @@ def started(ledger: Slow, tmp_path: Path) -> Future[object]:
     engines = Engines([ENDPOINT], "sketch", Workshop(networks=tmp_path, threads=1))
     door = Door(allow_private=False, max_bytes=1, timeout=1)
     request: Request = ledger.submit(Submission(ENDPOINT.id, {})).result()
-    pictures = RequestPictures(request.submission, door, DiskStore(tmp_path / "files"), 60)
+    pictures = RequestPictures(
+        request.submission, door, DiskStore(tmp_path / "files"), Seals("key"), PictureRules(60)
+    )
     came: Future[object] = Future()
 
     def run() -> None:

@@ -19,6 +19,7 @@ from limner.requests.request import Outcome, Request, Status, Submission
 from limner.stages.fetch import Door
 from limner.worker.engines import Engines
 from limner.worker.loop import Worker, WorkerParts
+from limner.worker.pictures import PictureRules
 from tests.rig.process import eventually
 
 HERE = "a/gated"
@@ -95,7 +96,7 @@ def working(
             engines=Engines([ENDPOINT], "sketch", Workshop(Path("unused"))),
             slots=slots,
             lease=lease,
-            retention=60,
+            pictures=PictureRules(retention=60),
         )
     )
     thread = threading.Thread(target=worker.run)

@@ -11,6 +11,7 @@ import time
 import typer
 
 from limner.cli.house import open_files, open_ledger
+from limner.files.store import delete_own
 from limner.settings import Settings
 
 
@@ -29,9 +30,10 @@ def collect(*, dry_run: bool, as_json: bool) -> None:
         if not dry_run:
             # So many at a time, so that a server beside it never waits for long.
             while ledger.overdue().result():
-                for name in ledger.expire().result():
-                    files.delete(name)
+                for name, owner in ledger.expire().result():
+                    delete_own(files, [name], owner)
             files.expire(now)
+            ledger.scrub()
     if as_json:
         told = {"requests": len(ended), "files": len(sizes), "bytes": sum(sizes.values())}
         typer.echo(json.dumps({**told, "dry_run": dry_run}))

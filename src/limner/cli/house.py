@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TextIO, cast
@@ -70,6 +71,18 @@ def workshop(settings: Settings) -> Workshop:
         compile=settings.compile,
         limits=input_limits(settings),
     )
+
+
+def picture_signer(settings: Settings) -> Callable[[bytes], bytes] | None:
+    """What signs pictures with the operator's certificate; None without one.
+
+    Raises Misconfigured.
+    """
+    if settings.c2pa is None:
+        return None
+    from limner.stages.credentials import Credentials
+
+    return Credentials(settings.c2pa).signed
 
 
 def input_limits(settings: Settings) -> Limits:

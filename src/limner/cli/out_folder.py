@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from limner.endpoints.fields import Image
 from limner.stages.fetch import Door
+from limner.stages.provenance import Source
 
 #: What stands for a picture that is not written yet.
 KEPT = "kept:"
@@ -25,12 +26,23 @@ Place = tuple[str | int, ...]
 class DrawingPictures:
     """The Pictures of one drawing."""
 
-    def __init__(self, door: Door) -> None:
-        """``door`` reads the photos that the request names, and addresses as a server does."""
+    def __init__(
+        self, door: Door, *, marked: bool, sign: Callable[[bytes], bytes] | None = None
+    ) -> None:
+        """``door`` reads the photos that the request names, and addresses as a server does.
+
+        ``marked``: do pictures say how they were made? ``sign``: signs a picture of an answer.
+        """
         self._door = door
+        self._marked = marked
+        self._sign = sign
         #: Whoever runs the command.
         self.caller = ""
         self.kept: dict[str, bytes] = {}
+
+    def mark(self, source: Source) -> Source | None:
+        """See Pictures."""
+        return source if self._marked else None
 
     def read(self, url: str) -> bytes:
         """See Pictures."""
@@ -39,7 +51,11 @@ class DrawingPictures:
     def publish(self, encoded: bytes, *, width: int, height: int, format: str = "PNG") -> Image:
         """See Pictures. The address is a stand-in until the picture is written."""
         return self._keep(
-            encoded, format.lower(), None, content_type=f"image/{format}", size=(width, height)
+            encoded if self._sign is None else self._sign(encoded),
+            format.lower(),
+            None,
+            content_type=f"image/{format}",
+            size=(width, height),
         )
 
     def publish_file(

@@ -17,7 +17,7 @@ from typing import Any
 import typer
 
 from limner.cli.asked import Asked, asked_for
-from limner.cli.house import set_up_logging, workshop
+from limner.cli.house import picture_signer, set_up_logging, workshop
 from limner.cli.journal import Entry, Journal, keys
 from limner.cli.out_folder import DrawingPictures, OutFolder, photo_reader
 from limner.cli.progress import Telling
@@ -101,6 +101,7 @@ class Easel:
         self._wishes = wishes
         self._engines = Engines(endpoints, settings.engine, workshop(settings))
         self._out = OutFolder(wishes.out or Path())
+        self._sign = picture_signer(settings)
         #: Of several requests; one alone has none.
         self._journal: Journal | None = None
 
@@ -168,7 +169,7 @@ class Easel:
             timeout=settings.download_timeout,
             own_file=photo_reader(asked.photos),
         )
-        pictures = DrawingPictures(door)
+        pictures = DrawingPictures(door, marked=settings.ai_mark, sign=self._sign)
         opened = self._engines.engine(self._endpoint.id)
         steps = drawing(self._endpoint, opened, asked.input, pictures, strict=settings.strict)
         try:

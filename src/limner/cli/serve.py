@@ -26,6 +26,7 @@ from limner.cli.about import about
 from limner.cli.house import (
     open_files,
     open_ledger,
+    picture_signer,
     room,
     set_up_logging,
     tls_folder,
@@ -112,6 +113,8 @@ def serve(
     settings = Settings()
     set_up_logging(settings)
     workers = settings.workers if with_workers else 0
+    if workers:
+        picture_signer(settings)  # told here rather than by every worker, again and again
     supervisor = Supervisor(worker_command, workers)
     with traced() as tracing, open_ledger(settings) as ledger:
         local = is_loopback(listen.host)
@@ -136,6 +139,8 @@ def serve(
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,
                 public_url=settings.public_url,
+                # Whoever is only near has the disk too; whoever comes from elsewhere has not.
+                sealed=not local or bool(settings.public_url),
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
                 room=room(settings, files),

@@ -11,14 +11,21 @@ from contextlib import contextmanager
 
 import typer
 
-from limner.cli.house import open_files, open_ledger, set_up_logging, traced, workshop
+from limner.cli.house import (
+    open_files,
+    open_ledger,
+    picture_signer,
+    set_up_logging,
+    traced,
+    workshop,
+)
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.settings import Settings
 from limner.stages.fetch import Door
 from limner.worker.engines import Engines
 from limner.worker.loop import Worker, WorkerParts
-from limner.worker.pictures import own_file_reader
+from limner.worker.pictures import PictureRules, own_file_reader
 
 
 def chosen(names: str | None) -> Sequence[Endpoint]:
@@ -99,7 +106,9 @@ def open_worker(
                 engines=engines,
                 slots=settings.slots,
                 lease=settings.lease,
-                retention=settings.retention,
+                pictures=PictureRules(
+                    settings.retention, settings.ai_mark, picture_signer(settings)
+                ),
                 device=device,
                 tracing=tracing,
             )

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from limner.endpoints.fields import Image
 from limner.stages.limits import Limits
+from limner.stages.provenance import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class Pictures(Protocol):
     @property
     def caller(self) -> str:
         """Public part of the key it is drawn for; empty where none was needed."""
+        ...
+
+    def mark(self, source: Source) -> Source | None:
+        """What a picture is to say of how it was made; None where the operator wants no marks."""
         ...
 
     def read(self, url: str) -> bytes:

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 #: Milliseconds SQLite waits for another process's transaction.
 BUSY_TIMEOUT = 30_000
+
+#: Milliseconds that emptying the WAL waits for those who read in it, while nobody can write.
+_SCRUB_TIMEOUT = 500
 
 #: How a silent PostgreSQL is noticed: seconds to connect, to probe an idle line, and milliseconds
 #: that sent bytes may go unacknowledged.
@@ -138,6 +142,20 @@ def sqlite_engine(url: str, begin: str, *, lasting: bool = True) -> sa.Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def empty_wal(url: str) -> bool:
+    """Bring all of SQLite's WAL into the database and cut the file to nothing.
+
+    The WAL holds pages as they were before a delete. False when somebody reads in it just now.
+    """
+    with closing(sqlite3.connect(sa.make_url(url).database or "", isolation_level=None)) as own:
+        own.execute(f"PRAGMA busy_timeout={_SCRUB_TIMEOUT}")
+        try:
+            (busy, _, _) = own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:
+            return False  # somebody else is at it
+    return not busy
 
 
 def postgresql_engine(url: str, lanes: int, *, transactions: bool) -> sa.Engine:

@@ -33,6 +33,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from limner.errors import OurFault, whereabouts
 from limner.requests.connections import (
     Turn,
+    empty_wal,
     has_no_room,
     is_broken,
     is_lost,
@@ -242,6 +243,7 @@ class Database:
 
         Raises SchemaTooNew, Unreachable, BadDatabaseUrl.
         """
+        self._file = url if is_sqlite(url) else None
         if is_sqlite(url):
             lasting, passing, reading = (
                 sqlite_engine(url, "BEGIN IMMEDIATE"),
@@ -288,6 +290,13 @@ class Database:
     def read(self, operation: Operation[Result]) -> Future[Result]:
         """Run an operation that only looks."""
         return self._put(self._readers, _Task(operation, Future(), None))
+
+    def scrub(self) -> bool:
+        """Take what was deleted out of the database's own journal too, as far as it lets us.
+
+        SQLite's is emptied, False when it is read just now; PostgreSQL's is its operator's.
+        """
+        return self._file is None or empty_wal(self._file)
 
     def close(self) -> None:
         """Finish what was asked and close every connection."""

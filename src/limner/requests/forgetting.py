@@ -1,34 +1,36 @@
 """Forgetting: what goes because its time has come, and what goes because somebody said so.
 
 Deleting a request deletes its input, its log, its result and what is still owed of it; the names
-of its files are answered so that the file store can delete them. Functions of a connection.
+of its files are answered so that the file store can delete them: those it made, and those it was
+given where it is deleted by hand or its caller wanted nothing stored. Functions of a connection.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from limner.requests.rows import request_from
+from limner.requests.rows import given_of, made_by, request_from
 from limner.requests.tables import logs, requests, webhooks
 
 #: Requests forgotten in one transaction, so that a sweep never holds the database for long.
 AT_ONCE = 500
 
 
-def expire(connection: sa.Connection, now: float) -> tuple[str, ...]:
-    """Forget requests and webhooks whose time has come; names of files to delete."""
+def expire(connection: sa.Connection, now: float) -> tuple[tuple[str, str], ...]:
+    """Forget requests and webhooks whose time has come; files to delete, and whose they are."""
     connection.execute(webhooks.delete().where(webhooks.c.forget_at <= now))
     rows = connection.execute(
-        sa.select(requests.c.id, requests.c.files)
+        sa.select(requests.c.id, requests.c.files, requests.c.key_id)
         .where(requests.c.forget_at <= now)
         .order_by(requests.c.forget_at)
         .limit(AT_ONCE)
     ).all()
     _forget(connection, [row.id for row in rows])
-    return tuple(name for row in rows for name in json.loads(row.files))
+    return tuple(
+        (name, row.key_id) for row in rows for name in _going(connection, row.files, row.key_id)
+    )
 
 
 def overdue(connection: sa.Connection, now: float) -> dict[str, tuple[str, ...]]:
@@ -36,7 +38,7 @@ def overdue(connection: sa.Connection, now: float) -> dict[str, tuple[str, ...]]
     rows = connection.execute(
         sa.select(requests.c.id, requests.c.files).where(requests.c.forget_at <= now)
     )
-    return {row.id: tuple(json.loads(row.files)) for row in rows}
+    return {row.id: tuple(made_by(row.files) + given_of(row.files)) for row in rows}
 
 
 def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None:
@@ -53,7 +55,13 @@ def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None
     connection.execute(webhooks.delete().where(webhooks.c.request_id == request_id))
     given = request_from(row).submission.files_given
     alone = [name for name in given if not _is_named(connection, name, row.key_id)]
-    return tuple(dict.fromkeys([*json.loads(row.files), *alone]))
+    return tuple(dict.fromkeys([*_going(connection, row.files, row.key_id), *alone]))
+
+
+def _going(connection: sa.Connection, files: str, key_id: str) -> list[str]:
+    """The files that go with a forgotten row in any case."""
+    given = given_of(files)
+    return made_by(files) + [name for name in given if not _is_named(connection, name, key_id)]
 
 
 def _is_named(connection: sa.Connection, name: str, key_id: str) -> bool:

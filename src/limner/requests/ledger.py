@@ -242,9 +242,16 @@ class Ledger(Access):
 
         return self._database.write(run, committed)
 
-    def expire(self) -> Future[tuple[str, ...]]:
-        """Forget what is past its retention; names of files to delete."""
+    def expire(self) -> Future[tuple[tuple[str, str], ...]]:
+        """Forget what is past its retention; files to delete: their names, and whose they are."""
         return self._database.write(lambda connection: forgetting.expire(connection, self._clock()))
+
+    def scrub(self) -> bool:
+        """Leave no byte of what is forgotten in the database's journal; False: try again.
+
+        Waits for it, unlike everything else here. What it can do is told in docs/privacy.md.
+        """
+        return self._database.scrub()
 
     def compact(self) -> Future[int]:
         """Add up what says how many wait, as far as it has gathered; rows saved."""

@@ -18,7 +18,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests import outbox
 from limner.requests.request import Outcome
-from limner.requests.rows import outcome_values
+from limner.requests.rows import joined, outcome_values
 from limner.requests.tables import requests
 
 COLUMNS = requests.c
@@ -115,7 +115,7 @@ class Ended:
 
 def ending(*where: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
     """The statement that ends every request that matches; :func:`end` runs it."""
-    said = {
+    said: dict[str, sa.ColumnElement[Any]] = {
         column.name: sa.bindparam(f"its_{column.name}", type_=column.type)
         for column in (
             COLUMNS.http_status,
@@ -123,9 +123,11 @@ def ending(*where: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
             COLUMNS.headers,
             COLUMNS.error,
             COLUMNS.error_type,
+            COLUMNS.fault,
             COLUMNS.files,
         )
     }
+    said["files"] = joined(said["files"])
     kept, unstored = (sa.bindparam(name, type_=sa.Float(53)) for name in ("forget", "forget_soon"))
     return (
         requests.update()

@@ -51,6 +51,16 @@ _MANY_MACHINES = (
     "CREATE TABLE residents (hint TEXT NOT NULL, worker TEXT NOT NULL, PRIMARY KEY (hint, worker))",
 )
 
+#: Columns that hold what callers said or were told.
+_SAID = {
+    "requests": (
+        *("path", "input", "preview", "webhook_url", "files_base", "idempotency_key", "hint"),
+        *("body", "headers", "error", "files"),
+    ),
+    "logs": ("message",),
+    "webhooks": ("url", "body", "last_error"),
+    "residents": ("hint",),
+}
 _FIGURES = (
     "ALTER TABLE requests ADD COLUMN fault TEXT",
     "ALTER TABLE requests ADD COLUMN trace TEXT",
@@ -87,6 +97,8 @@ def upgrade(connection: sa.Connection, version: int) -> None:
     elif version < 4:
         for statement in recount(connection.dialect.name):
             connection.exec_driver_sql(statement)
+        if connection.dialect.name == "postgresql":
+            _unsample(connection)
     connection.execute(schema.update().values(version=SCHEMA_VERSION))
 
 
@@ -102,3 +114,11 @@ def _finish(connection: sa.Connection) -> None:
             "ALTER TABLE requests SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,"
             " autovacuum_vacuum_threshold = 1000)"
         )
+        _unsample(connection)
+
+
+def _unsample(connection: sa.Connection) -> None:
+    """PostgreSQL's statistics keep samples of values, long after their rows are deleted."""
+    for table, columns in _SAID.items():
+        unsampled = ", ".join(f"ALTER COLUMN {name} SET STATISTICS 0" for name in columns)
+        connection.exec_driver_sql(f"ALTER TABLE {table} {unsampled}")

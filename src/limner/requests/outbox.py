@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from limner.requests.request import Outcome
 from limner.requests.rows import to_json
-from limner.requests.tables import webhooks
+from limner.requests.tables import requests, webhooks
 
 #: Whose webhooks those of a server without keys are.
 LOCAL = "local"
@@ -129,7 +129,9 @@ def hasten(connection: sa.Connection, now: float) -> None:
 
 
 def delivered(connection: sa.Connection, delivery_id: int, status: int, now: float) -> None:
-    """The receiver has it."""
+    """The receiver has it; where nothing is to be stored, we have it no more."""
+    if _let_go(connection, delivery_id):
+        return
     connection.execute(
         webhooks.update()
         .where(webhooks.c.id == delivery_id)
@@ -148,11 +150,23 @@ def failed(
 
     Unless it did since: whoever was silent for longer than its lease says so too late.
     """
+    if retry_at is None and _let_go(connection, delivery_id):
+        return
     connection.execute(
         webhooks.update()
         .where(webhooks.c.id == delivery_id, webhooks.c.delivered_at.is_(None))
         .values(due_at=retry_at, last_status=status, last_error=error)
     )
+
+
+def _let_go(connection: sa.Connection, delivery_id: int) -> bool:
+    """Forget a delivery that needs no sending any more, if its request was not to be stored.
+
+    Such a request goes before its delivery does, so one that is gone was such a one.
+    """
+    stored = sa.exists().where(requests.c.id == webhooks.c.request_id, requests.c.store_io)
+    gone = connection.execute(webhooks.delete().where(webhooks.c.id == delivery_id, ~stored))
+    return bool(gone.rowcount)
 
 
 def deliveries(connection: sa.Connection, request_id: str) -> list[Delivery]:

@@ -100,7 +100,7 @@ class Submission:
     store_io: bool = True
     #: Seconds after which generated files go; None for the operator's retention.
     file_lifetime: float | None = None
-    #: Address under which the caller can fetch files, without a trailing slash.
+    #: Address under which the caller can fetch files, without a trailing slash (files/seals.py).
     files_base: str = ""
     #: What its worker had better have in memory: the caller's runner hint, or the weights it
     #: needs; None for nothing in particular.

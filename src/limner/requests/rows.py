@@ -16,10 +16,15 @@ from limner.requests.request import (
     Submission,
     as_datetime,
 )
+from limner.requests.tables import requests
 
 #: Priorities as they sort: the lower goes first.
 RANK = {Priority.NORMAL: 0, Priority.LOW: 1}
 _PRIORITY = {rank: priority for priority, rank in RANK.items()}
+
+
+#: Before a name in ``files``: not made by the request but given to it, and to go with it.
+GIVEN = "given:"
 
 
 def to_json(value: Any) -> str:
@@ -43,6 +48,10 @@ def submission_values(submission: Submission) -> dict[str, Any]:
         "files_base": submission.files_base,
         "hint": submission.hint,
         "idempotency_key": submission.idempotency_key,
+        # Where nothing is to be stored, what was given goes with what is made (forgetting.py).
+        "files": None
+        if submission.store_io
+        else to_json([GIVEN + name for name in submission.files_given]),
         "trace": submission.trace,
     }
 
@@ -60,6 +69,25 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def made_by(files: str) -> list[str]:
+    """The column ``files`` as names of what the request made."""
+    return [name for name in json.loads(files) if not name.startswith(GIVEN)]
+
+
+def given_of(files: str) -> list[str]:
+    """The column ``files`` as names of what the request was given and takes along."""
+    return [name.removeprefix(GIVEN) for name in json.loads(files) if name.startswith(GIVEN)]
+
+
+def joined(made: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """The column ``files`` with the list ``made``, as JSON, after what the request was given."""
+    given = requests.c.files
+    # Without the bracket that ends the one list and the one that begins the other.
+    both = sa.func.substr(given, 1, sa.func.length(given) - 1) + "," + sa.func.substr(made, 2)
+    alone = sa.or_(given.is_(None), given == "[]")
+    return sa.case((alone, made), (made == "[]", given), else_=both)
+
+
 def request_from(row: sa.Row[Any]) -> Request:
     """A whole row as a Request."""
     outcome = None
@@ -70,7 +98,7 @@ def request_from(row: sa.Row[Any]) -> Request:
             headers=json.loads(row.headers),
             error=row.error,
             error_type=row.error_type,
-            files=tuple(json.loads(row.files)),
+            files=tuple(made_by(row.files)),
         )
     return Request(
         id=row.id,

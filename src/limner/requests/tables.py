@@ -56,7 +56,7 @@ requests = sa.Table(
     sa.Column("headers", sa.Text),
     sa.Column("error", sa.Text),
     sa.Column("error_type", sa.Text),
-    #: JSON list of names in the file store.
+    #: JSON list of names in the file store (rows.py).
     sa.Column("files", sa.Text),
     #: When the whole row goes.
     sa.Column("forget_at", _SECONDS),

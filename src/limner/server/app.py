@@ -18,6 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from limner import __version__
 from limner.endpoints.base import Endpoint
 from limner.files.room import Room
+from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.database import Unreachable
 from limner.requests.ledger import Ledger
@@ -68,6 +69,8 @@ class ServerParts:
     #: Everybody may call as long as no key exists: only for a server bound to loopback.
     open_without_keys: bool
     public_url: str = ""
+    #: Are files read by sealed addresses only?
+    sealed: bool = False
     #: Refuse fields that fal does not have, Limner's own extensions among them.
     strict: bool = False
     #: May this server start requests: are workers alive?
@@ -91,6 +94,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     signer = Signer(parts.ledger.secret("webhook signing key").result())
     token_key = parts.ledger.secret("token key").result()
     upload_key = parts.ledger.secret("upload key").result()
+    seals = Seals(parts.ledger.secret("seal key").result())
     gate = Gate(
         parts.ledger,
         token_key,
@@ -118,20 +122,21 @@ def create_app(parts: ServerParts) -> FastAPI:
         middleware=[
             Middleware(Guards),
             _cors(parts),
-            Middleware(Hosts, public_url=parts.public_url),
+            Middleware(Hosts, public_url=parts.public_url, sealed=parts.sealed),
         ],
     )
     problems.install(app)
     if parts.playground is not None:
         mount_playground(app, parts.playground)
     _own_routes(app, parts)
-    app.include_router(desk_router(gate, _desk(parts)))
+    app.include_router(desk_router(gate, _desk(parts, seals)))
     app.include_router(metrics_router(gate, parts.ledger, parts.endpoints, parts.room))
     app.include_router(tokens_router(gate, parts.max_body_bytes))
     app.include_router(jwks_router(signer))
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
     app.include_router(documents_router(parts.endpoints, strict=parts.strict))
-    storage = Storage(parts.files, UploadAccess(upload_key), gate.is_open, parts.storage)
+    access = UploadAccess(upload_key)
+    storage = Storage(parts.files, access, seals, gate.is_open, parts.storage)
     app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
     app.include_router(realtime_router(Realtime(intake, watch)))
     # First, because they are asked most.
@@ -142,10 +147,11 @@ def create_app(parts: ServerParts) -> FastAPI:
     return app
 
 
-def _desk(parts: ServerParts) -> DeskParts:
+def _desk(parts: ServerParts, seals: Seals) -> DeskParts:
     return DeskParts(
         ledger=parts.ledger,
         files=parts.files,
+        seals=seals,
         endpoints=parts.endpoints,
         about=parts.about,
         shelves=parts.shelves,

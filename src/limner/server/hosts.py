@@ -22,6 +22,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from limner.files.seals import SEALED
+
 #: fal's host names (wire.md 1.1 and 13) → the part of the API that answers there.
 PARTS = {
     "fal.run": "run",
@@ -68,17 +70,22 @@ class Address:
     rest: str
     media: str
     site: str
+    #: Where files are read: the media part, or below it where an address needs a seal.
+    files: str
 
 
-def address_of(scheme: str, host: str, *, by_name: bool) -> Address:
-    """The bases for a caller who came to ``host`` (with port), by fal's names or by prefixes."""
+def address_of(scheme: str, host: str, *, by_name: bool, sealed: bool = False) -> Address:
+    """The bases for a caller who came to ``host`` (with port), by fal's names or by prefixes.
+
+    ``sealed``: do the addresses of files need a seal?
+    """
     if by_name:
         port = host.partition(":")[2]
         suffix = f":{port}" if port else ""
         bases = {part: f"{scheme}://{name}{suffix}" for part, name in CANONICAL.items()}
     else:
         bases = {part: f"{scheme}://{host}/{name}" for part, name in CANONICAL.items()}
-    return Address(**bases)
+    return Address(**bases, files=bases["media"] + (SEALED if sealed else ""))
 
 
 def part_of(host: str) -> str | None:
@@ -89,9 +96,13 @@ def part_of(host: str) -> str | None:
 class Hosts:
     """ASGI middleware that brings every road to the internal paths."""
 
-    def __init__(self, app: ASGIApp, public_url: str = "") -> None:
-        """``public_url`` replaces scheme and host of our own name in answers, e.g. behind TLS."""
+    def __init__(self, app: ASGIApp, public_url: str = "", *, sealed: bool = False) -> None:
+        """``public_url`` replaces scheme and host of our own name in answers, e.g. behind TLS.
+
+        ``sealed``: do the addresses of files need a seal?
+        """
         self.app = app
+        self.sealed = sealed
         self.public = urlsplit(public_url) if public_url else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,15 +127,14 @@ class Hosts:
 
     def _own_address(self, scope: Scope, host: str) -> Address:
         if self.public is not None:
-            return address_of(
-                self.public.scheme, self.public.netloc + self.public.path.rstrip("/"), by_name=False
-            )
-        return address_of(_http_scheme(scope), host, by_name=False)
+            where = self.public.netloc + self.public.path.rstrip("/")
+            return address_of(self.public.scheme, where, by_name=False, sealed=self.sealed)
+        return address_of(_http_scheme(scope), host, by_name=False, sealed=self.sealed)
 
     def _by_name_or_prefix(self, scope: Scope, host: str, path: str) -> None:
         named = part_of(host)
         if named is not None:
-            address = address_of(_http_scheme(scope), host, by_name=True)
+            address = address_of(_http_scheme(scope), host, by_name=True, sealed=self.sealed)
             inner = f"/@{named}{path}"
         else:
             address = self._own_address(scope, host)

@@ -187,7 +187,7 @@ class Intake:
             no_retry=no_retry or headers.get("x-fal-no-retry", "").lower() in TRUE,
             store_io=headers.get("x-fal-store-io", "1").lower() not in ("0", "false", "no"),
             file_lifetime=wanted_life(headers, PREFERENCE_HEADERS),
-            files_base=address.media,
+            files_base=address.files,
             # One handshake carries many requests, so there it names none.
             idempotency_key=headers.get("idempotency-key")
             if call.scope["type"] == "http"

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from limner.endpoints.accept import accept
 from limner.errors import Refused, bad_request
+from limner.files.seals import SEALED, Seals
 from limner.files.store import MOST_PARTS, FileStore, StoredFile, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
@@ -74,10 +75,16 @@ class Storage:
     """fal's storage over one file store."""
 
     def __init__(
-        self, files: FileStore, access: UploadAccess, is_open: IsOpen, limits: StorageLimits
+        self,
+        files: FileStore,
+        access: UploadAccess,
+        seals: Seals,
+        is_open: IsOpen,
+        limits: StorageLimits,
     ) -> None:
         self._files = files
         self._access = access
+        self._seals = seals
         self._is_open = is_open
         self._limits = limits
         self._quota = UploadQuota(files, limits.quota)
@@ -102,7 +109,7 @@ class Storage:
         return JSONResponse(
             {
                 "upload_url": f"{media}/uploads/{self._access.sign(ticket)}",
-                "file_url": f"{media}/files/{ticket.name}",
+                "file_url": self._address(request, ticket),
             }
         )
 
@@ -124,8 +131,9 @@ class Storage:
     async def upload(self, request: Request) -> Response:
         """A whole file in one POST, Python's dialect."""
         owner = await self._check(request)
-        stored = await self._save(request, self._ticket_from_headers(request, owner))
-        return JSONResponse({"access_url": f"{request.state.address.media}/files/{stored.name}"})
+        ticket = self._ticket_from_headers(request, owner)
+        await self._save(request, ticket)
+        return JSONResponse({"access_url": self._address(request, ticket)})
 
     async def begin_multipart(self, request: Request) -> Response:
         """Begin a file in parts, Python's dialect: the upload's id is its ticket."""
@@ -133,7 +141,7 @@ class Storage:
         ticket = self._ticket_from_headers(request, owner)
         return JSONResponse(
             {
-                "access_url": f"{request.state.address.media}/files/{ticket.name}",
+                "access_url": self._address(request, ticket),
                 "uploadId": self._access.sign(ticket),
             }
         )
@@ -149,12 +157,23 @@ class Storage:
         """Join the parts, Python's dialect."""
         return await self._join(request, self._named(upload, name))
 
-    async def read(self, request: Request, name: str) -> Response:
-        """A file, for anyone who knows its name."""
+    async def read(self, request: Request, name: str, seal: str = "") -> Response:
+        """A file, for anyone who knows its address: its name, and its seal where one is needed."""
+        sealed = seal or request.state.address.files.endswith(SEALED)
+        if sealed and not self._seals.holds(seal, name, time.time()):
+            raise Refused(
+                403,
+                "The address of the file is not whole, was changed, or has ended",
+                error_type="file_address_invalid",
+            )
         stored = await anyio.to_thread.run_sync(self._files.find, name)
         if stored is None:
             raise Refused(404, "File not found")
         return file_response(request, self._files, stored)
+
+    def _address(self, request: Request, ticket: Ticket) -> str:
+        """Where the file of a ticket is read as long as it is kept."""
+        return self._seals.address(request.state.address.files, ticket.name, ticket.expires_at)
 
     async def _check(self, request: Request) -> str:
         """Who uploads straight to the CDN. Raises Refused 401."""
@@ -228,7 +247,7 @@ class Storage:
         if stored.size > self._limits.max_bytes:
             await anyio.to_thread.run_sync(self._files.delete, stored.name)
             raise self._too_large()
-        return JSONResponse({"url": f"{request.state.address.media}/files/{stored.name}"})
+        return JSONResponse({"url": self._address(request, ticket)})
 
     async def _capped(self, request: Request, owner: str) -> AsyncIterator[bytes]:
         declared = request.headers.get("content-length", "0")
@@ -281,8 +300,9 @@ def storage_router(storage: Storage) -> APIRouter:
     router.add_api_route(
         f"{media}/files/upload/multipart", storage.begin_multipart, methods=["POST"]
     )
-    part = f"{media}/files/{{name}}/multipart/{{upload}}"
-    router.add_api_route(f"{part}/complete", storage.complete_file, methods=["POST"])
-    router.add_api_route(f"{part}/{{number}}", storage.put_file_part, methods=["PUT"])
-    router.add_api_route(f"{media}/files/{{name}}", storage.read, methods=["GET", "HEAD"])
+    for files in (f"{media}/files", f"{media}{SEALED}/{{seal}}/files"):
+        part = f"{files}/{{name}}/multipart/{{upload}}"
+        router.add_api_route(f"{part}/complete", storage.complete_file, methods=["POST"])
+        router.add_api_route(f"{part}/{{number}}", storage.put_file_part, methods=["PUT"])
+        router.add_api_route(f"{files}/{{name}}", storage.read, methods=["GET", "HEAD"])
     return router

@@ -19,7 +19,8 @@ from isal import isal_zlib
 from pikepdf import Array, Dictionary, Name, Pdf
 
 from limner.stages.cut_line import CutLine, cut_line
-from limner.stages.encode import Source, filtered_rows, made_how
+from limner.stages.encode import filtered_rows
+from limner.stages.provenance import Source, made_how
 from limner.stages.see_through import Pixels
 
 Floats = npt.NDArray[np.float32]
@@ -36,7 +37,7 @@ KNIFE = 1.0
 ROOM = round((BLEED + _CLEAR + KNIFE) * PX_PER_MM)
 
 
-def die_line_page(sticker: Pixels, source: Source) -> tuple[bytes, tuple[int, int]]:
+def die_line_page(sticker: Pixels, source: Source | None) -> tuple[bytes, tuple[int, int]]:
     """A PDF of one page with a sticker [h, w, 4] that has ``ROOM`` around it; its (width, height).
 
     The size is in pixels at ``DPI``. The same sticker always gives the same bytes.
@@ -62,7 +63,8 @@ def die_line_page(sticker: Pixels, source: Source) -> tuple[bytes, tuple[int, in
     pdf.Root.OCProperties = Dictionary(
         OCGs=layers, D=Dictionary(Name="Layers", Order=layers, ON=layers)
     )
-    pdf.Root.Metadata = pdf.make_stream(_packet(source), Type=Name.Metadata, Subtype=Name.XML)
+    if source is not None:
+        pdf.Root.Metadata = pdf.make_stream(_packet(source), Type=Name.Metadata, Subtype=Name.XML)
     file = io.BytesIO()
     pdf.save(file, min_version="1.6", deterministic_id=True)
     return file.getvalue(), (width, height)

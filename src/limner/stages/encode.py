@@ -1,8 +1,7 @@
-"""Pixels to the bytes of a PNG file that says how it was made.
+"""Pixels to the bytes of a PNG file that says how it was made, and nothing else.
 
-The mark is IPTC's digital source type in an XMP packet (IPTC Photo Metadata 2023.1), as the EU's
-AI act asks of generated pictures (Art. 50). Nothing else is written: no date, no name, no prompt.
-Knows the PNG file format (W3C, third edition) and ISA-L's deflate; nothing of where bytes go.
+No date, no name, no prompt. Knows the PNG file format (W3C, third edition) and ISA-L's deflate;
+nothing of where bytes go.
 """
 
 # isal's own annotations are partial.
@@ -10,11 +9,12 @@ Knows the PNG file format (W3C, third edition) and ISA-L's deflate; nothing of w
 from __future__ import annotations
 
 import struct
-from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
+
+from limner.stages.provenance import Source, made_how
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -27,39 +27,20 @@ _COLOUR_TYPES = {3: 2, 4: 6}
 _UP = 2
 
 
-class Source(StrEnum):
-    """How a picture came to be, in IPTC's words (cv.iptc.org/newscodes/digitalsourcetype)."""
-
-    ALGORITHMICALLY_ENHANCED = "algorithmicallyEnhanced"
-    TRAINED_ALGORITHMIC_MEDIA = "trainedAlgorithmicMedia"
-
-
-_XMP = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
-    'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/{}"/>'
-    "</rdf:RDF></x:xmpmeta>"
-)
-
-
-def made_how(source: Source) -> bytes:
-    """The XMP packet that says so, and nothing else."""
-    return _XMP.format(source.value).encode()
-
-
-def encode_png(pixels: Pixels, source: Source) -> bytes:
+def encode_png(pixels: Pixels, source: Source | None) -> bytes:
     """A PNG of RGB [h, w, 3] or RGBA [h, w, 4]; the same pixels always give the same bytes.
 
+    ``source``: None writes no mark.
     Always on one machine. A processor for which ISA-L has another matcher (ARM, an x86-64
     without SSE 4.2) may write other bytes of the same pixels: decision 0008.
     """
     height, width, channels = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
     # An international text chunk: keyword, not compressed, no language, no translated keyword.
-    words = b"XML:com.adobe.xmp\0\0\0\0\0" + made_how(source)
+    said = made_how(source)
+    words = ((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + said),) if said else ()
     body = isal_zlib.compress(filtered_rows(pixels), COMPRESSION)
-    chunks = ((b"IHDR", header), (b"iTXt", words), (b"IDAT", body), (b"IEND", b""))
+    chunks = ((b"IHDR", header), *words, (b"IDAT", body), (b"IEND", b""))
     return b"".join([_SIGNATURE, *(part for chunk in chunks for part in _chunk(*chunk))])
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from limner.errors import ExportUnfit
-from limner.stages.encode import Source, made_how
 from limner.stages.finish import Piece
 from limner.stages.platforms import PLATFORMS, Platform
+from limner.stages.provenance import Source, made_how
 from limner.stages.see_through import Pixels, placed
 from limner.stages.squeeze import png_within, webp_within
 
@@ -40,8 +40,8 @@ class Exported:
     enlarged: float
 
 
-def export(piece: Piece, name: str, source: Source) -> Exported:
-    """A piece as the file that the platform ``name`` takes.
+def export(piece: Piece, name: str, source: Source | None) -> Exported:
+    """A piece as the file that the platform ``name`` takes; ``source`` None writes no mark.
 
     Raises ExportUnfit if what was written does not keep to the platform's rules.
     """
@@ -120,7 +120,7 @@ def _touches(size: tuple[int, int], box: tuple[int, int]) -> bool:
     return within and (size[0] == box[0] or size[1] == box[1])
 
 
-def _printed(piece: Piece, source: Source) -> Exported:
+def _printed(piece: Piece, source: Source | None) -> Exported:
     """The piece as a page with a knife's path, one pixel of it one dot of 300 to the inch."""
     # qpdf and an XML parser are 20 MB of memory: for those who print.
     from limner.stages.die_line import ROOM, die_line_page

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from limner.errors import OUR_FAULT, whereabouts
+from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.database import Unreachable, Unwritable
 from limner.requests.ledger import Ledger
@@ -27,7 +28,7 @@ from limner.tracing import Tracing
 from limner.worker.announcing import Announcement
 from limner.worker.draw import Stopped, draw, outcome_of
 from limner.worker.engines import Engines
-from limner.worker.pictures import RequestPictures
+from limner.worker.pictures import PictureRules, RequestPictures
 from limner.worker.trace import Trace
 
 log = structlog.get_logger(__name__)
@@ -54,8 +55,7 @@ class WorkerParts:
     slots: int
     #: Seconds a lease lasts; it is renewed three times as often.
     lease: float
-    #: Seconds a picture is kept.
-    retention: float
+    pictures: PictureRules
     #: What it draws on, as the operator called it.
     device: str = "auto"
     #: None where nobody asks for traces.
@@ -67,6 +67,7 @@ class Worker:
 
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
+        self._seals = Seals(parts.ledger.secret("seal key").result())
         # With some letters of its own: containers share names, and process ids come again.
         self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
         self._announcement = Announcement(self.name, parts.device, parts.slots, parts.engines)
@@ -136,7 +137,9 @@ class Worker:
 
     def _draw(self, request: Request) -> None:
         parts = self._parts
-        pictures = RequestPictures(request.submission, parts.door, parts.files, parts.retention)
+        pictures = RequestPictures(
+            request.submission, parts.door, parts.files, self._seals, parts.pictures
+        )
         outcome: Outcome | None = None
         trace = Trace(parts.tracing, request)
         try:

@@ -35,11 +35,12 @@ from limner.sketch.instruments import Instruments
 from limner.stages.arcface import align
 from limner.stages.choice import choose
 from limner.stages.cutout import cut
-from limner.stages.encode import Source, encode_png
+from limner.stages.encode import encode_png
 from limner.stages.face import Found
 from limner.stages.finish import finished
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
+from limner.stages.provenance import Source
 from limner.stages.safety import SafetyChecker
 
 Pixels = npt.NDArray[np.uint8]
@@ -191,7 +192,7 @@ def _handed_over(
     seed, flagged = verdict
     kept = [
         pictures.publish(
-            encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA),
+            encode_png(picture, pictures.mark(Source.TRAINED_ALGORITHMIC_MEDIA)),
             width=picture.shape[1],
             height=picture.shape[0],
         )

@@ -16,9 +16,9 @@ from limner.endpoints.face_to_sticker.schema import (
 )
 from limner.endpoints.fields import rgb_of
 from limner.errors import InputProblem, blame
-from limner.stages.encode import Source
 from limner.stages.export import export
 from limner.stages.finish import Finish, piece_of
+from limner.stages.provenance import Source
 from limner.stages.see_through import Pixels
 
 #: The share of the shorter side that outline and margin may take, on each of two sides.
@@ -69,7 +69,7 @@ def with_exports(
         return output.model_copy(update={"exports": []})
     files: list[Export] = []
     for name in dict.fromkeys(platforms):
-        made_for = export(piece, name, made[2])
+        made_for = export(piece, name, pictures.mark(made[2]))
         if made_for.enlarged > _SOFT:
             said = f"For {name} the sticker was enlarged {made_for.enlarged:.1f} times and is soft"
             yield Step(f"{said}; ask for a larger image_size or upscale", 0.97, "WARN")

@@ -27,13 +27,14 @@ from limner.sketch.prompt import Reading, read_prompt
 from limner.sketch.recipe import Numbers, Recipe, cook
 from limner.sketch.subject import is_small, take
 from limner.stages.choice import choose
-from limner.stages.encode import Source, encode_png
+from limner.stages.encode import encode_png
 from limner.stages.face import Found
 from limner.stages.finish import Finish, finished
 from limner.stages.likeness import Embedding, likeness
 from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
 from limner.stages.preview import preview
+from limner.stages.provenance import Source
 from limner.stages.sticker import LARGEST, cut_out, die_cut, on_background
 from limner.stages.upscale import refined
 
@@ -142,7 +143,9 @@ def _handed_over(
     unsafe, (plain, cutout) = made is None, both
     kept = [
         pictures.publish(
-            encode_png(picture, _source(recipe)), width=picture.shape[1], height=picture.shape[0]
+            encode_png(picture, pictures.mark(_source(recipe))),
+            width=picture.shape[1],
+            height=picture.shape[0],
         )
         for picture in (plain, finished(made[0], made[1]) if made else cutout)
     ]

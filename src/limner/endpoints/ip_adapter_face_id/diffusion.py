@@ -34,10 +34,11 @@ from limner.endpoints.verdict import unsafe
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
 from limner.stages.arcface import ArcFace, align
-from limner.stages.encode import Source, encode_png
+from limner.stages.encode import encode_png
 from limner.stages.face import FaceDetector
 from limner.stages.likeness import likeness
 from limner.stages.limits import Limits
+from limner.stages.provenance import Source
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -169,7 +170,7 @@ class DiffusionFaceId:
             picture = np.zeros_like(picture)
             yield Step("Not safe for work: the picture is black", level="WARN")
         height, width = picture.shape[:2]
-        encoded = encode_png(picture, Source.TRAINED_ALGORITHMIC_MEDIA)
+        encoded = encode_png(picture, pictures.mark(Source.TRAINED_ALGORITHMIC_MEDIA))
         return pictures.publish(encoded, width=width, height=height, format="png")
 
 

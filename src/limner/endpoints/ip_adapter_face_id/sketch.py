@@ -30,9 +30,10 @@ from limner.sketch.refinement import Refinement, best, refine
 from limner.sketch.sitting import Model, Sitting
 from limner.sketch.subject import is_small, take
 from limner.sketch.vocabulary import Style
-from limner.stages.encode import Source, encode_png
+from limner.stages.encode import encode_png
 from limner.stages.limits import Limits
 from limner.stages.preview import preview
+from limner.stages.provenance import Source
 from limner.stages.safety import SafetyChecker
 
 Pixels = npt.NDArray[np.uint8]
@@ -143,7 +144,7 @@ class SketchFaceId:
             yield Step("Not safe for work: the picture is black", level="WARN")
         toon = style == "toon"
         source = Source.ALGORITHMICALLY_ENHANCED if toon else Source.TRAINED_ALGORITHMIC_MEDIA
-        encoded = encode_png(picture, source)
+        encoded = encode_png(picture, pictures.mark(source))
         return pictures.publish(encoded, width=size[0], height=size[1], format="png")
 
 

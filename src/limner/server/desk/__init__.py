@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from limner.endpoints.base import Endpoint
+from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.server.desk.files import add_files
@@ -36,6 +37,7 @@ class DeskParts:
 
     ledger: Ledger
     files: FileStore
+    seals: Seals
     endpoints: Sequence[Endpoint]
     about: About
     #: Where networks and weights are kept.
@@ -77,7 +79,7 @@ def desk_router(gate: Gate, parts: DeskParts) -> APIRouter:
     add_requests(router, gate, parts.ledger, parts.files)
     add_webhooks(router, gate, parts.ledger)
     kept = {"results": parts.ledger.retention, "uploads": parts.upload_retention}
-    add_files(router, gate, parts.files, kept)
+    add_files(router, gate, parts.files, parts.seals, kept)
     add_models(router, gate, parts.shelves)
     add_keys(router, gate, parts.ledger)
     add_system(router, gate, parts.ledger, parts.about, parts.renew)

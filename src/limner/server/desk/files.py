@@ -7,14 +7,19 @@ Knows the store's contract; opens no file.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
 from limner.errors import Refused
+from limner.files.seals import Seals
 from limner.files.store import FileStore, StoredFile
 from limner.server.keys import Caller, Gate
+
+#: Seconds for which the address of a file holds that is kept for ever; the list tells a new one.
+UNENDING = 3600.0
 
 #: Most files in one answer.
 MOST = 500
@@ -23,7 +28,9 @@ MOST = 500
 Whose = Literal["mine", "all"]
 
 
-def add_files(router: APIRouter, gate: Gate, files: FileStore, kept: Mapping[str, float]) -> None:
+def add_files(
+    router: APIRouter, gate: Gate, files: FileStore, seals: Seals, kept: Mapping[str, float]
+) -> None:
     """Add the routes; ``kept``: seconds for which results and uploads stay."""
 
     async def asked(request: Request, whose: Whose) -> tuple[Caller, list[StoredFile]]:
@@ -44,13 +51,13 @@ def add_files(router: APIRouter, gate: Gate, files: FileStore, kept: Mapping[str
         """The newest first, with how many there are and their bytes in all."""
         caller, found = await asked(request, whose)
         found.sort(key=lambda file: file.created_at, reverse=True)
-        media = request.state.address.media
+        base = request.state.address.files
         return {
             "count": len(found),
             "bytes": sum(file.size for file in found),
             "kept": dict(kept),
             "files": [
-                _body(file, f"{media}/files/{file.name}", mine=file.owner == caller.key_id)
+                _body(file, address(seals, base, file), mine=file.owner == caller.key_id)
                 for file in found[skip : skip + limit]
             ],
         }
@@ -71,6 +78,12 @@ def add_files(router: APIRouter, gate: Gate, files: FileStore, kept: Mapping[str
             raise Refused(404, "File not found")
         await asyncio.to_thread(files.delete, name)
         return {"deleted": 1, "bytes": file.size}
+
+
+def address(seals: Seals, base: str, file: StoredFile) -> str:
+    """Where a file is read as long as it is kept; one that is kept for ever: for an hour."""
+    ends = time.time() + UNENDING if file.expires_at is None else file.expires_at
+    return seals.address(base, file.name, ends)
 
 
 def _belonging(files: FileStore, owner: str | None) -> list[StoredFile]:

@@ -1,0 +1,1 @@
+"""Searching every byte that Limner leaves behind for what it was told to forget."""
