@@ -98,7 +98,7 @@ def started(ledger: Slow, tmp_path: Path) -> Future[object]:
     door = Door(allow_private=False, max_bytes=1, timeout=1)
     request: Request = ledger.submit(Submission(ENDPOINT.id, {})).result()
     pictures = RequestPictures(
-        request.submission, door, DiskStore(tmp_path / "files"), Seals("key"), PictureRules(60)
+        request.submission, door, DiskStore(tmp_path / "files"), Seals(bytes(32)), PictureRules(60)
     )
     came: Future[object] = Future()
 
