@@ -27,7 +27,8 @@ from rich.table import Table
 from torch import Tensor
 
 from bench.networks import TOKENS, Twins, twins
-from limner.diffusion.denoiser.denoiser import Denoiser, Job, Work
+from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.job import Job, Work
 from limner.diffusion.sampling import Condition, Task, constant, noise
 from limner.diffusion.schedules import ddim, dpm_2m, euler
 from limner.diffusion.text import Said

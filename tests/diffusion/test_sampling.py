@@ -14,7 +14,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import decode
-from limner.diffusion.denoiser.denoiser import Work
+from limner.diffusion.denoiser.job import Work
 from limner.diffusion.load import load_base
 from limner.diffusion.sampling import Condition, Task, constant, noise
 from limner.diffusion.schedules import ddim, steps_until

@@ -18,7 +18,8 @@ from sqlalchemy.exc import OperationalError
 from limner.errors import Refused
 from limner.requests import outbox
 from limner.requests.bell import bell_folder
-from limner.requests.database import Closed, Database, SchemaTooNew, Unwritable
+from limner.requests.database import Database, SchemaTooNew
+from limner.requests.lanes import Closed, Unwritable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request, Status, Submission

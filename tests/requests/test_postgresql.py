@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from limner.requests.connections import BadDatabaseUrl
-from limner.requests.database import Unreachable
+from limner.requests.lanes import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation, Standing
 from limner.requests.request import Outcome, Request, Submission
@@ -80,7 +80,7 @@ def test_a_database_that_is_killed_and_comes_back_has_everything_and_nobody_fail
 def test_a_database_that_stays_away_is_told_within_a_time(
     own_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("limner.requests.database.PATIENCE", 0.5)
+    monkeypatch.setattr("limner.requests.lanes.PATIENCE", 0.5)
     with Ledger(own_postgres.new_database()) as ledger:
         own_postgres.kill()
         with pytest.raises(Unreachable):

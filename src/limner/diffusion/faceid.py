@@ -18,7 +18,8 @@ from torch import Tensor
 from limner.diffusion.adapter import Adapter, fit
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.decode import Pixels, decode
-from limner.diffusion.denoiser.denoiser import Denoiser, Work
+from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.job import Work
 from limner.diffusion.denoiser.network import Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine

@@ -20,7 +20,7 @@ from limner.endpoints.base import Endpoint
 from limner.files.room import Room
 from limner.files.seals import Seals
 from limner.files.store import FileStore
-from limner.requests.database import Unreachable
+from limner.requests.lanes import Unreachable
 from limner.requests.ledger import Ledger
 from limner.server import problems
 from limner.server.desk import DeskParts, desk_router

@@ -19,7 +19,7 @@ import structlog
 from limner.errors import OUR_FAULT, whereabouts
 from limner.files.seals import Seals
 from limner.files.store import FileStore
-from limner.requests.database import Unreachable, Unwritable
+from limner.requests.lanes import Unreachable, Unwritable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
 from limner.requests.request import Outcome, Request

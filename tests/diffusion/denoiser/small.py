@@ -18,7 +18,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor
 
 from limner.diffusion.adapter import Adapter, fit
-from limner.diffusion.denoiser.denoiser import Work
+from limner.diffusion.denoiser.job import Work
 from limner.diffusion.denoiser.network import Controller, Network
 from limner.diffusion.sampling import Condition, Control, Draft, Task, constant, leading
 from limner.diffusion.schedules import ddim, dpm_2m, dpm_2m_sde_karras, euler, euler_ancestral

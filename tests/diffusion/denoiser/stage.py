@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from limner.diffusion.denoiser.denoiser import Denoiser, Job
+from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.job import Job
 from limner.diffusion.sampling import Progress
 from tests.diffusion.denoiser.small import Request, networks
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from limner.diffusion.denoiser.buckets import CONTROL, row_cost
-from limner.diffusion.denoiser.denoiser import Denoiser, Job
+from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.job import Job
 from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.pace import Given, Meter, Pace
 from limner.errors import BrokenPicture, NetworkUnfit

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from limner.diffusion.denoiser import openvino
-from limner.diffusion.denoiser.denoiser import Denoiser, Work
+from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.job import Work
 from limner.diffusion.denoiser.network import Controller, Network
 from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
 from tests.diffusion.denoiser.stage import alone, equal, latents

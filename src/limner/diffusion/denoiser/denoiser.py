@@ -13,9 +13,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -25,6 +24,7 @@ from limner.diffusion.denoiser.bucket import Bucket
 from limner.diffusion.denoiser.buckets import row_cost, rows_per_call
 from limner.diffusion.denoiser.coefficients import Coefficients, coefficients
 from limner.diffusion.denoiser.graphs import Recorder, at_once
+from limner.diffusion.denoiser.job import Job, Work
 from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.pace import Given, Meter
 from limner.diffusion.denoiser.reading import rows_of
@@ -33,70 +33,10 @@ from limner.diffusion.denoiser.turns import Turns, Waiting
 from limner.diffusion.sampling import Draft, Progress, Task, noise
 from limner.errors import BrokenPicture
 
-#: A step that all samples have taken, the latents in the end, or what went wrong.
-Heard = Progress | list[Tensor] | BaseException
-
 Rows = Callable[[torch.device, tuple[int, int]], int]
 
 #: Buckets of one network that stay when nobody sits in them.
 MOST_KEPT = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What a picture is drawn with. ``scheduler`` makes a fresh diffusers scheduler.
-
-    ``caller``: whose share of the device it uses.
-    """
-
-    network: Network
-    scheduler: Callable[[], Any]
-    task: Task
-    caller: str = ""
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One request's samples on their way, and what is heard of them."""
-
-    work: Work
-    samples: Sequence[Sample]
-    #: Nobody waits for it any more: it is done, has failed, or was given up.
-    over: bool = False
-    _told: int = 0
-    _heard: SimpleQueue[Heard] = field(default_factory=SimpleQueue[Heard])
-
-    def follow(self) -> Generator[Progress, None, list[Tensor]]:
-        """Yield when all samples have taken a step; return their fp32 latents.
-
-        Closing it gives the job up within a step. Raises what went wrong with it.
-        """
-        try:
-            while True:
-                match self._heard.get():
-                    case Progress() as progress:
-                        yield progress
-                    case BaseException() as fault:
-                        raise fault
-                    case latents:
-                        return latents
-        finally:
-            self.over = True
-
-    def tell(self) -> None:
-        """Tell what is new. For the denoiser."""
-        first = self.samples[0]
-        while self._told < min(sample.heard for sample in self.samples):
-            self._told += 1
-            self._heard.put(Progress(self._told / len(first.table), first.picture))
-        if all(sample.finished for sample in self.samples):
-            self._heard.put([sample.latent.cpu() for sample in self.samples])
-            self.over = True
-
-    def fail(self, fault: BaseException) -> None:
-        """Tell that there will be no picture. For the denoiser."""
-        self._heard.put(fault)
-        self.over = True
 
 
 class Shape(NamedTuple):
