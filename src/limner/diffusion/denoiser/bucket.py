@@ -21,6 +21,7 @@ from limner.diffusion.adapter import Context
 from limner.diffusion.denoiser.graphs import Calls, at_once
 from limner.diffusion.denoiser.network import Controller, Network, Trunk
 from limner.diffusion.denoiser.reading import Reading, Row
+from limner.diffusion.denoiser.sending import sent
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,7 @@ class _Bench:
         for number, column in enumerate(self._columns):
             told = torch.zeros(len(self._sitting), dtype=column.dtype)
             told[list(places)] = torch.tensor([row[number] for row in rows], dtype=column.dtype)
-            column.copy_(told)
+            column.copy_(sent(told, column.device))
         loud = [any(row[number] for row in rows) for number in range(len(self._columns))]
         self.strengths = tuple(
             column if heard else None for column, heard in zip(self._columns, loud, strict=True)

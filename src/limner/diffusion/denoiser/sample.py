@@ -20,6 +20,7 @@ from torch import Tensor
 from limner.diffusion.denoiser.bucket import Asked
 from limner.diffusion.denoiser.coefficients import Coefficients, Sum
 from limner.diffusion.denoiser.reading import Row
+from limner.diffusion.denoiser.sending import sent
 from limner.diffusion.sampling import Task
 
 
@@ -81,7 +82,8 @@ class Sample:
         if self._fresh is None:
             self._fresh = torch.zeros_like(self.latent)
             if self.table.draws:
-                self._fresh.copy_(torch.randn(self.latent.shape, generator=self.generator))
+                drawn = torch.randn(self.latent.shape, generator=self.generator)
+                self._fresh.copy_(sent(drawn, self.latent.device))
         return self._fresh
 
     def become(self, latent: Tensor, picture: Tensor) -> None:
@@ -134,7 +136,7 @@ def advance(samples: Sequence[Sample], predictions: Sequence[Sequence[Tensor]]) 
     before = torch.cat([sample.picture for sample in samples]).double()
     noise = torch.cat([sample.noise() for sample in samples]).double()
     told = torch.tensor([sample.numbers() for sample in samples], dtype=torch.float64)
-    a, b, c, d, e, f = told.to(latent.device).view(-1, 6, 1, 1, 1).unbind(1)
+    a, b, c, d, e, f = sent(told, latent.device).view(-1, 6, 1, 1, 1).unbind(1)
     predicted = guided.double()
     following = (a * latent + b * predicted + c * before + d * noise).float()
     picture = (e * latent + f * predicted).float()
