@@ -1,4 +1,6 @@
-"""How far a step is from what the GPU can multiply: ``python -m bench.floor [sd15|sdxl] [rows…]``.
+"""How far a step is from what the GPU can multiply.
+
+``python -m bench.floor [sd15|sdxl|sdxl-control] [rows…]``
 
 Rows from 2 on, bf16, at the family's own size: diffusers' UNet eager, the same with its blocks
 compiled as diffusers does it, and the denoiser's bucket as a server makes it and as it is with
@@ -7,7 +9,8 @@ compiled as diffusers does it, and the denoiser's bucket as a server makes it an
 every place and beside any neighbours, which the denoiser's promise rests on, and the seconds of
 the first call, in which kernels are compiled. Needs a CUDA device.
 
-Counts: FlopCounterMode on diffusers' own classes, 2 for each multiply and add. Knows networks.
+Counts: FlopCounterMode on diffusers' own classes, 2 for each multiply and add. ``sdxl-control`` is
+a sticker's step: SDXL with InstantID's ControlNet. Knows networks.
 """
 
 from __future__ import annotations
@@ -16,21 +19,37 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
 
-from bench.networks import TOKENS, Twins, twins
-from limner.diffusion.adapter import read
+from bench.networks import TOKENS, Twins, control, twins
+from limner.diffusion.adapter import fit, read
 from limner.diffusion.denoiser.bucket import Asked, Bucket
 from limner.diffusion.denoiser.graphs import Recorder
-from limner.diffusion.denoiser.network import Network
+from limner.diffusion.denoiser.network import Controller, Network, Trunk
 from limner.diffusion.denoiser.reading import Reading, Row
 
-#: TFLOP of one row; pixels along a side of its latents; rows in a call.
-WORK = {"sd15": (0.80327, 64, (2, 8, 16, 32)), "sdxl": (6.76124, 128, (2, 4, 8, 16))}
+
+@dataclass(frozen=True)
+class Family:
+    """``work``: TFLOP of one row; ``side`` of its latents in pixels; ``rows`` in a call."""
+
+    name: str
+    work: float
+    side: int
+    rows: tuple[int, ...]
+    controlled: bool = False
+
+
+FAMILIES = {
+    "sd15": Family("sd15", 0.80327, 64, (2, 8, 16, 32)),
+    "sdxl": Family("sdxl", 6.76124, 128, (2, 4, 8, 16)),
+    "sdxl-control": Family("sdxl", 6.76124 + 2.98775, 128, (2, 4, 8), controlled=True),
+}
 PEAK = 790.0
 STEPS = 15
 
@@ -47,41 +66,62 @@ def milliseconds(call: Callable[[], object]) -> float:
     return median(taken[STEPS:])
 
 
-def rows(pair: Twins, count: int) -> list[Asked]:
+def rows(
+    pair: Twins, family: Family, count: int, controller: Controller | None = None
+) -> list[Asked]:
     """Rows that all say and see something else."""
     generator = torch.Generator("cpu").manual_seed(0)
-    net = pair.network.net
+    net, side = pair.network.net, family.side
 
     def numbers(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator).to(net.device, net.dtype)
 
-    side = WORK["sdxl" if pair.network.xl else "sd15"][1]
     asked: list[Asked] = []
     for number in range(count):
-        layers = read(net, numbers(1, 77, pair.width), (numbers(1, TOKENS, pair.width),))
-        added = None
-        if pair.network.xl:
-            size = (8 * side, 8 * side, 0, 0, 8 * side, 8 * side)
-            added = pair.network.embed_words(numbers(1, 1280), size)
-        row = Row(Reading(layers, added), ())
-        asked.append(Asked(row, numbers(1, 4, side, side).float(), 1.0 + number, (1.0,), ()))
+        text, pooled = numbers(1, 77, pair.width), numbers(1, 1280)
+        tokens = numbers(1, TOKENS, pair.width)
+        own = Reading(read(net, text, (tokens,)), _added(pair.network, pooled, side))
+        controls: list[tuple[Controller, Reading]] = []
+        if controller is not None:
+            seen = controller.see(numbers(1, 3, 8 * side, 8 * side))
+            told = Reading(read(controller.net, text), _added(controller, pooled, side), seen)
+            controls.append((controller, told))
+        row, latent = Row(own, tuple(controls)), numbers(1, 4, side, side).float()
+        asked.append(Asked(row, latent, 1.0 + number, (1.0,), (1.0,) * len(controls)))
     return asked
 
 
-def stock(pair: Twins, net: Any, count: int) -> Callable[[], object]:
+def _added(trunk: Trunk, pooled: torch.Tensor, side: int) -> torch.Tensor | None:
+    size = 8 * side, 8 * side
+    return trunk.embed_words(pooled, (*size, 0, 0, *size)) if trunk.xl else None
+
+
+def stock(
+    pair: Twins, family: Family, net: Any, count: int, control: Any = None
+) -> Callable[[], object]:
     """diffusers' own call of as many rows."""
-    side = WORK["sdxl" if pair.network.xl else "sd15"][1]
     like = {"device": pair.stock.device, "dtype": pair.stock.dtype}
+    side = family.side
     given, text = (
         torch.randn(count, 4, side, side, **like),
         torch.randn(count, 77, pair.width, **like),
     )
-    added: dict[str, Any] = {"image_embeds": [torch.randn(count, TOKENS, pair.width, **like)]}
+    words: dict[str, Any] = {}
     if pair.network.xl:
-        added["text_embeds"] = torch.randn(count, 1280, **like)
-        added["time_ids"] = torch.tensor([[1024, 1024, 0, 0, 1024, 1024]] * count, **like)
+        words["text_embeds"] = torch.randn(count, 1280, **like)
+        words["time_ids"] = torch.tensor([[1024, 1024, 0, 0, 1024, 1024]] * count, **like)
+    added = {**words, "image_embeds": [torch.randn(count, TOKENS, pair.width, **like)]}
     at = torch.full((count,), 500, device=given.device)
-    return lambda: net(given, at, text, added_cond_kwargs=added, return_dict=False)
+    if control is None:
+        return lambda: net(given, at, text, added_cond_kwargs=added, return_dict=False)
+    hint = torch.randn(count, 3, 8 * side, 8 * side, **like)
+
+    def call() -> object:
+        down, middle = control(given, at, text, hint, added_cond_kwargs=words, return_dict=False)
+        lent = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return net(given, at, text, added_cond_kwargs=added, return_dict=False, **lent)
+
+    return call
 
 
 def same_bits(bucket: Bucket, asked: Sequence[Asked]) -> bool:
@@ -101,36 +141,46 @@ def same_bits(bucket: Bucket, asked: Sequence[Asked]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(alone, expected, strict=True))
 
 
+def _controls(family: Family, device: torch.device) -> tuple[Any, Controller, Controller]:
+    """A ControlNet as diffusers calls it, as Limner plainly does, and as a server does."""
+    theirs = control(family.name, device, torch.bfloat16)
+    plain, ours = copy.deepcopy(theirs), copy.deepcopy(theirs)
+    for each in (plain, ours):
+        fit(each, ())
+    return theirs, Controller(plain), Controller(ours, compiled=True)
+
+
 @torch.inference_mode()
 def main() -> None:
     """Measure one family and print it, a row as soon as it is known."""
     if not torch.cuda.is_available():
         raise SystemExit("bench.floor measures a CUDA device, and there is none here.")
     name, *told = sys.argv[1:] or ["sd15"]
-    work, _, usual = WORK[name]
-    pair = twins(name, torch.device("cuda"), torch.bfloat16)
+    family, device = FAMILIES[name], torch.device("cuda")
+    pair = twins(family.name, device, torch.bfloat16)
     fitted, blocks = copy.deepcopy(pair.network.net), copy.deepcopy(pair.stock)
-    blocks.compile_repeated_blocks(fullgraph=True, dynamic=False)
-    del fitted.forward
+    blocks.compile_repeated_blocks(dynamic=False)
     made = Twins(pair.stock, Network(fitted, compiled=True))
+    theirs, plainly, ours = _controls(family, device) if family.controlled else (None, None, None)
     recorder = Recorder()
     print(f"{name}, {torch.cuda.get_device_name()}, torch {torch.__version__}, ms (of the floor)\n")
     print(
         "| rows | floor | eager | compiled | Limner, plain | Limner | same bits | first call, s |"
     )
     print("|" + 8 * "---|")
-    for count in [int(each) for each in told] or usual:
-        floor = 1e3 * work * count / PEAK
-        asked, plain = rows(pair, count), Bucket(pair.network, count)
+    for count in [int(each) for each in told] or family.rows:
+        floor = 1e3 * family.work * count / PEAK
+        plain = Bucket(pair.network, count)
         bucket = Bucket(made.network, count, recorder.recordings())
+        asked = rows(made, family, count, ours)
         began = time.perf_counter()
         bucket(asked)
         torch.cuda.synchronize()
         first = time.perf_counter() - began
         kinds = (
-            stock(pair, pair.stock, count),
-            stock(pair, blocks, count),
-            partial(plain, asked),
+            stock(pair, family, pair.stock, count, theirs),
+            stock(pair, family, blocks, count, theirs),
+            partial(plain, rows(pair, family, count, plainly)),
             partial(bucket, asked),
         )
         taken = [milliseconds(kind) for kind in kinds]

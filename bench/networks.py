@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0, IPAdapterAttnProcessor2_0
+from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from limner.diffusion.adapter import Adapter, attention_names, fit
@@ -70,6 +71,13 @@ def unet(name: str, device: torch.device, dtype: torch.dtype) -> Any:
     with torch.device(device):
         made: Any = UNet2DConditionModel(**SHAPES[name])
     return made.to(dtype).eval().requires_grad_(False)
+
+
+def control(name: str, device: torch.device, dtype: torch.dtype) -> Any:
+    """A ControlNet for a UNet of ``SHAPES``, random."""
+    with torch.device(device):
+        made: Any = ControlNetModel.from_unet(unet(name, device, dtype))
+    return made.to(device, dtype).eval().requires_grad_(False)
 
 
 def twins(name: str, device: torch.device, dtype: torch.dtype) -> Twins:
