@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from limner.diffusion.base_models import parse_base
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import Machine
+from limner.endpoints import painting
 from limner.endpoints.base import Workshop
 from limner.endpoints.face_to_sticker import diffusion as sticker_engine
 from limner.endpoints.ip_adapter_face_id import diffusion as face_engine
@@ -77,7 +78,7 @@ def face_id(
         )
 
         def draw(machine: Machine, **wishes: Any) -> Drawing:
-            monkeypatch.setattr(face_engine, "this_machine", lambda **_: machine)
+            monkeypatch.setattr(painting, "this_machine", lambda **_: machine)
             workshop = Workshop(networks, may_fetch=False, threads=1, weights=home)
             engine = face_engine.open_engine(workshop)
             asked = {"base_1_5_model_repo": "someone/harmed", "num_inference_steps": 1, **wishes}
@@ -103,7 +104,7 @@ def sticker(
         harmed(weights, home / "frankjoshua" / "albedobaseXL_v13", "sdxl", harm)
 
         def draw(machine: Machine, **wishes: Any) -> Drawing:
-            monkeypatch.setattr(sticker_engine, "this_machine", lambda **_: machine)
+            monkeypatch.setattr(painting, "this_machine", lambda **_: machine)
             workshop = Workshop(networks, may_fetch=False, threads=1, weights=home)
             engine = sticker_engine.open_engine(workshop)
             asked = {"num_inference_steps": 1, **wishes}

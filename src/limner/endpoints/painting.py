@@ -1,6 +1,6 @@
 """Drawing with the diffusion engine's networks, as a request tells of it, for every endpoint.
 
-Knows steps, previews and broken numbers; knows no endpoint and no network.
+Knows what every engine needs, steps, previews and broken numbers; knows no endpoint.
 """
 
 from __future__ import annotations
@@ -9,12 +9,18 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
+from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.glimpse import glimpse, is_due
+from limner.diffusion.holdings import Holdings
+from limner.diffusion.machine import Machine, keep_compiled, this_machine
+from limner.diffusion.safety import Safety
 from limner.diffusion.sampling import Progress
-from limner.endpoints.base import Step
+from limner.endpoints.base import Step, Workshop
 from limner.errors import BrokenPicture
+from limner.sketch.instruments import Instruments
 from limner.stages.preview import preview
 from limner.stages.safety import SafetyChecker
 
@@ -39,6 +45,33 @@ def glimpses(steps: int, *, xl: bool, checked: SafetyChecker | None) -> Seen:
         return preview(glimpse(belief, xl=xl), checked) if is_due(number, steps) else None
 
     return seen
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Paintbox:
+    """What an engine draws with: weights that are here, a device, and whose steps it shares."""
+
+    holdings: Holdings
+    machine: Machine
+    denoiser: Denoiser
+    safety: Safety
+    instruments: Instruments
+
+
+def set_up(workshop: Workshop) -> Paintbox:
+    """A worker's paintbox; takes its process for itself."""
+    torch.set_num_threads(workshop.threads)
+    keep_compiled(workshop.networks.parent / "compiled")
+    weights = workshop.weights or workshop.networks.parent / "weights"
+    holdings = Holdings(weights, commercial=workshop.commercial)
+    machine = this_machine(compile=workshop.compile)
+    return Paintbox(
+        holdings,
+        machine,
+        workshop.commons.of(Denoiser),
+        Safety(holdings, machine),
+        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -9,12 +9,9 @@ from collections.abc import Callable, Generator
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from limner.diffusion.denoiser.denoiser import Denoiser
-from limner.diffusion.holdings import Holdings
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
-from limner.diffusion.machine import keep_compiled, out_of_memory_told, this_machine
+from limner.diffusion.machine import out_of_memory_told
 from limner.diffusion.refine import Tiling
 from limner.diffusion.safety import Safety
 from limner.diffusion.sampling import Progress
@@ -28,7 +25,7 @@ from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerOutput,
 )
 from limner.endpoints.fields import pixels, seed_of
-from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses
+from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses, set_up
 from limner.endpoints.verdict import unsafe
 from limner.errors import blame
 from limner.sketch.instruments import Instruments
@@ -212,15 +209,11 @@ def _handed_over(
 
 def open_engine(workshop: Workshop) -> DiffusionSticker:
     """The engine of a worker, whose process it takes for itself."""
-    torch.set_num_threads(workshop.threads)
-    keep_compiled(workshop.networks.parent / "compiled")
-    weights = workshop.weights or workshop.networks.parent / "weights"
-    holdings = Holdings(weights, commercial=workshop.commercial)
-    machine = this_machine(compile=workshop.compile)
+    box = set_up(workshop)
     return DiffusionSticker(
-        StickerStudio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
-        Safety(holdings, machine),
-        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
+        StickerStudio(box.holdings, box.machine, workshop.threads, box.denoiser),
+        box.safety,
+        box.instruments,
         workshop.limits,
         share_caches=workshop.share_caches,
     )

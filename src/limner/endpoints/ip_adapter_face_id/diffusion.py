@@ -11,12 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import Wish, draw
-from limner.diffusion.holdings import Holdings
-from limner.diffusion.machine import keep_compiled, out_of_memory_told, this_machine
+from limner.diffusion.machine import out_of_memory_told
 from limner.diffusion.safety import Safety
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
@@ -29,7 +26,7 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Sample,
     Scores,
 )
-from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses
+from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses, set_up
 from limner.endpoints.verdict import unsafe
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
@@ -198,15 +195,11 @@ def _in_grid(side: int) -> int:
 
 def open_engine(workshop: Workshop) -> DiffusionFaceId:
     """The engine of a worker, whose process it takes for itself."""
-    torch.set_num_threads(workshop.threads)
-    keep_compiled(workshop.networks.parent / "compiled")
-    weights = workshop.weights or workshop.networks.parent / "weights"
-    holdings = Holdings(weights, commercial=workshop.commercial)
-    machine = this_machine(compile=workshop.compile)
+    box = set_up(workshop)
     return DiffusionFaceId(
-        Studio(holdings, machine, workshop.threads, workshop.commons.of(Denoiser)),
-        Safety(holdings, machine),
-        Instruments(workshop.networks, workshop.threads, workshop.may_fetch, workshop.index_url),
+        Studio(box.holdings, box.machine, workshop.threads, box.denoiser),
+        box.safety,
+        box.instruments,
         workshop.limits,
         share_caches=workshop.share_caches,
     )
