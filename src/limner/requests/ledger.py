@@ -39,14 +39,14 @@ from limner.requests.fleet import Presence, Seen
 from limner.requests.history import Sought
 from limner.requests.lifecycle import Cancellation, Ended, Reaped, Rules, Standing, StepTaken
 from limner.requests.notices import NoticeBell
-from limner.requests.outbox import Delivery, Owing
+from limner.requests.owed import Owed
 from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
 Connection = sa.Connection
 
 
-class Ledger(Access):
+class Ledger(Access, Owed):
     """An open ledger. Close it, or use it in a ``with``."""
 
     def __init__(
@@ -270,53 +270,15 @@ class Ledger(Access):
         """Forget an ended request now; names of files to delete, None when it has not ended."""
         return self._database.write(lambda connection: forgetting.delete(connection, request_id))
 
-    # What is owed
-
-    def due(self, *, limit: int, lease: float) -> Future[list[Delivery]]:
-        """Take up webhooks that are due; nobody else gets them for ``lease`` seconds."""
-        return self._database.write(
-            lambda connection: outbox.due(connection, self._clock(), limit, lease)
-        )
-
-    def delivered(self, delivery_id: int, status: int) -> Future[None]:
-        """The receiver has it."""
-        return self._database.write(
-            lambda connection: outbox.delivered(connection, delivery_id, status, self._clock())
-        )
-
-    def failed(
-        self, delivery_id: int, status: int | None, error: str, *, pause: float | None
-    ) -> Future[None]:
-        """It did not arrive; try again after ``pause`` seconds, or never."""
-        retry_at = None if pause is None else self._clock() + pause
-        return self._database.write(
-            lambda connection: outbox.failed(connection, delivery_id, status, error, retry_at)
-        )
-
-    def deliveries(self, request_id: str) -> Future[list[Delivery]]:
-        """Every delivery of a request, oldest first."""
-        return self._database.read(lambda connection: outbox.deliveries(connection, request_id))
+    # Who keeps an eye on it
 
     def ended(self, sought: Sought) -> Future[list[Request]]:
         """Requests that have ended, with their payloads."""
         return self._database.read(lambda connection: history.ended(connection, sought))
 
-    def redeliver(self, request_id: str) -> Future[int]:
-        """Send a request's webhooks again; how many there are."""
-        return self._database.write(
-            lambda connection: outbox.redeliver(connection, request_id, self._clock()),
-            lambda _: ["outbox"],
-        )
-
-    # Who keeps an eye on it
-
     def search(self, wanted: Wanted) -> Future[list[Entry]]:
         """The newest requests that match."""
         return self._database.read(lambda connection: register.search(connection, wanted))
-
-    def all_deliveries(self, sought: Owing) -> Future[list[Delivery]]:
-        """The newest deliveries that match, of every request."""
-        return self._database.read(lambda connection: outbox.search(connection, sought))
 
     def census(self) -> Future[dict[str, dict[str, int]]]:
         """How many requests of each endpoint wait and run."""
