@@ -41,6 +41,10 @@ class Layer(NamedTuple):
     value: Tensor
     images: tuple[tuple[Tensor, Tensor], ...]
 
+    def tensors(self) -> list[Tensor]:
+        """All of it, always in the same order."""
+        return [self.key, self.value, *(each for pair in self.images for each in pair)]
+
 
 class Told(NamedTuple):
     """What one cross-attention layer is told in one call.

@@ -99,7 +99,7 @@ def _flat(context: Context, beside: Sequence[Tensor]) -> list[Tensor]:
     """Strengths [1] (0 of who is silent), every layer's keys and values, and what is beside."""
     told = [torch.zeros(1) if each is None else each for each in context.strengths]
     for layer in context.layers:
-        told += [layer.key, layer.value, *(each for pair in layer.images for each in pair)]
+        told += layer.tensors()
     return [*told, *beside]
 
 

@@ -38,7 +38,7 @@ class Reading:
         """All of it, always in the same order."""
         listed = [each for each in (self.added, self.seen) if each is not None]
         for layer in self.layers:
-            listed += [layer.key, layer.value, *(each for pair in layer.images for each in pair)]
+            listed += layer.tensors()
         return listed
 
 
