@@ -136,7 +136,7 @@ def test_a_way_that_rounds_by_place_is_not_taken(
     for name in odd:
         monkeypatch.setitem(WAYS, name, _by_place(WAYS[name]))
     shape = (4, 8, 6 + len(odd), 5), (16, 8, 3, 3), 1, 1, torch.float32, "cpu"
-    assert steady.way_of(*shape) == list(WAYS)[len(odd)]
+    assert steady.way_of(shape) == list(WAYS)[len(odd)]
     torch.set_num_threads(threads)
 
 

@@ -22,6 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+#: What is given [b, c, h, w], the weight [out, c, k, k], stride, padding, numbers and device.
+Case = tuple[tuple[int, ...], tuple[int, ...], int, int, torch.dtype, str]
+
 Way = Callable[[Tensor, Tensor, Tensor | None, int, int], Tensor]
 
 
@@ -36,14 +39,8 @@ class SteadyConvolution(nn.Module):
     def forward(self, given: Tensor) -> Tensor:
         """[b, c, h, w] → [b, out, h', w']."""
         given = given.contiguous(memory_format=torch.channels_last)
-        name = way_of(
-            tuple(given.shape),
-            tuple(self.weight.shape),
-            self.stride,
-            self.padding,
-            given.dtype,
-            given.device.type,
-        )
+        shapes = tuple(given.shape), tuple(self.weight.shape)
+        name = way_of((*shapes, self.stride, self.padding, given.dtype, given.device.type))
         return WAYS[name](given, self.weight, self.bias, self.stride, self.padding)
 
 
@@ -80,31 +77,18 @@ WAYS: dict[str, Way] = {"whole": whole, "product": product, "by row": by_row}
 
 
 @torch.compiler.assume_constant_result
-def way_of(
-    given: tuple[int, ...],
-    weight: tuple[int, ...],
-    stride: int,
-    padding: int,
-    dtype: torch.dtype,
-    device: str,
-) -> str:
-    """The name of the first of WAYS that is steady for these shapes on this machine.
+def way_of(case: Case) -> str:
+    """The name of the first of WAYS that is steady in this case on this machine.
 
     A fact of the device and its libraries, hence found once in a process; a constant for whoever
-    compiles. ``given`` [b, c, h, w], ``weight`` [out, c, k, k].
+    compiles.
     """
-    return _found(given, weight, stride, padding, dtype, device)
+    return _found(case)
 
 
 @cache
-def _found(
-    given: tuple[int, ...],
-    weight: tuple[int, ...],
-    stride: int,
-    padding: int,
-    dtype: torch.dtype,
-    device: str,
-) -> str:
+def _found(case: Case) -> str:
+    given, weight, stride, padding, dtype, device = case
     generator = torch.Generator(device).manual_seed(0)
     told: dict[str, Any] = {"generator": generator, "device": device, "dtype": dtype}
     x, kernel = (
