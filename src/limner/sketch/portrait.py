@@ -1,15 +1,15 @@
 """Drawing a subject by a recipe: the hand of the sketch engine.
 
 *toon* redraws the photo itself. *ink*, *pencil* and *oil* are drawn by a generator from the
-face's latent, which words may move; the head is as the generator imagines it, the features are
-bent and lent to it by the photo.
+face's latent, which words may move; features, hair and clothes are lent to its drawing by the
+photo, hair not where words ask for another.
 Knows subjects, recipes and networks; knows nothing of canvases' backgrounds or requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from limner.sketch import toon
 from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
-from limner.sketch.lending import lent
+from limner.sketch.lending import clothed, lent
 from limner.sketch.merging import edited, fitted, toned
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
@@ -32,6 +32,17 @@ Floats = npt.NDArray[np.float32]
 
 #: First row of the latent's twelve that says colour rather than shape.
 COLOUR_ROWS = 8
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Aligned:
+    """The photo's face as the networks want it: RGB [256, 256, 3], and what is known of it."""
+
+    crop: Picture
+    #: [5, 2] in pixels of the crop.
+    landmarks: Floats
+    #: Where the crop shows the person, [256, 256] 0…1.
+    person: Floats
 
 
 def draw_portrait(
@@ -51,18 +62,24 @@ def draw_portrait(
 def imagine(subject: Subject, recipe: Recipe, instruments: Instruments) -> Subject:
     """What the generator of the recipe's style draws of the subject, cut free again."""
     crop, affine = align(subject.rgb, subject.face.landmarks)
-    small = _drawn(crop, _mapped(subject.face, affine, 1).landmarks, recipe, instruments)
+    own = subject.alpha * _rounded(subject.alpha.shape, 0.3 * subject.face.box[3])
+    aligned = Aligned(
+        crop, _mapped(subject.face, affine, 1).landmarks, _warped(own, affine, crop.shape[0])
+    )
     upscaler = instruments.upscaler(4)
-    large = upscaler(small)
+    large = upscaler(_drawn(aligned, recipe, instruments))
     face = _mapped(subject.face, affine, upscaler.scale)
-    alpha = instruments.matte(large)
     side = large.shape[0]
-    alpha = _within(alpha, _warped(subject.alpha, affine, side), face, recipe)
+    # The hair that is drawn is the photo's, and ends where it does.
+    alpha = _spread(_warped(own, affine, side), 0.008 * side)
+    if recipe.moves_hair:
+        alpha = _within(instruments.matte(large), _warped(own, affine, side), face, recipe)
     return Subject(large, alpha * _dome(side), face, ())
 
 
-def _drawn(crop: Picture, landmarks: Floats, recipe: Recipe, instruments: Instruments) -> Picture:
-    """The crop's face [256, 256, 3] in the recipe's style, with the person's own features."""
+def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Picture:
+    """The face [256, 256, 3] in the recipe's style, with all that is the person's own."""
+    crop = aligned.crop
     stylizer, detector = instruments.stylizer(recipe.style), instruments.detector
     latent = stylizer.encode(crop)
     # Hair is the generator's own: bent after the photo's it would only swirl.
@@ -74,12 +91,15 @@ def _drawn(crop: Picture, landmarks: Floats, recipe: Recipe, instruments: Instru
         # The oil generator paints the painting's upper edge too.
         small = _without_frame(small) if recipe.style == "oil" else small
         faces = detector.detect(small, SIZE)
-        fit = fitted(small, crop, faces[0].landmarks if faces else None, landmarks, inner)
+        fit = fitted(small, crop, faces[0].landmarks if faces else None, aligned.landmarks, inner)
         return toned(fit, crop)
 
     drawing = bent(recipe.moves)
     kept = edited(drawing, bent({})) if recipe.moves else None
-    return lent(drawing, crop, recipe.lent, kept)
+    featured = lent(drawing, crop, recipe.lent, kept)
+    if recipe.moves_hair:
+        return featured
+    return clothed(featured, crop, aligned.person, recipe.worn, kept)
 
 
 def shaped(latent: Floats, recipe: Recipe) -> Floats:
@@ -117,6 +137,15 @@ def _warped(alpha: Floats, affine: Floats, side: int) -> Floats:
     scale = side / SIZE
     placed = cv2.warpAffine(alpha, affine * np.float32(scale), (side, side), flags=cv2.INTER_AREA)
     return np.asarray(placed, np.float32)
+
+
+def _rounded(shape: tuple[int, ...], radius: float) -> Floats:
+    """1 in the photo's frame [h, w], whose corners are rounded as a sticker's are."""
+    height, width = shape
+    rows, columns = np.ogrid[0:height, 0:width]
+    dx = np.maximum(radius - np.minimum(columns, width - 1 - columns), 0)
+    dy = np.maximum(radius - np.minimum(rows, height - 1 - rows), 0)
+    return np.clip(radius - np.hypot(dx, dy) + 0.5, 0, 1).astype(np.float32)
 
 
 def _within(alpha: Floats, photo: Floats, face: Face, recipe: Recipe) -> Floats:
