@@ -20,12 +20,13 @@ from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
 from limner.sketch.lending import clothed, lent
-from limner.sketch.merging import edited, fitted, toned
+from limner.sketch.merging import edited, fit_of
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
 from limner.sketch.subject import Subject
 from limner.stages.face import Face
 from limner.stages.lift import Person, lift
+from limner.stages.silhouette import rounded_frame
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -62,7 +63,7 @@ def draw_portrait(
 def imagine(subject: Subject, recipe: Recipe, instruments: Instruments) -> Subject:
     """What the generator of the recipe's style draws of the subject, cut free again."""
     crop, affine = align(subject.rgb, subject.face.landmarks)
-    own = subject.alpha * _rounded(subject.alpha.shape, 0.3 * subject.face.box[3])
+    own = subject.alpha * rounded_frame(subject.alpha.shape, 0.3 * subject.face.box[3])
     aligned = Aligned(
         crop, _mapped(subject.face, affine, 1).landmarks, _warped(own, affine, crop.shape[0])
     )
@@ -85,17 +86,19 @@ def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Pictur
     # Hair is the generator's own: bent after the photo's it would only swirl.
     inner = blob(crop.shape, (SIZE / 2, SIZE * 0.48), (SIZE * 0.29, SIZE * 0.37), soft=0.5)
 
-    def bent(moves: Mapping[str, float]) -> Picture:
+    def imagined(moves: Mapping[str, float]) -> Picture:
         wanted = shaped(latent, replace(recipe, moves=moves))
         small = stylizer.draw(recipe.style, wanted, recipe.seed, recipe.grain)
         # The oil generator paints the painting's upper edge too.
-        small = _without_frame(small) if recipe.style == "oil" else small
-        faces = detector.detect(small, SIZE)
-        fit = fitted(small, crop, faces[0].landmarks if faces else None, aligned.landmarks, inner)
-        return toned(fit, crop)
+        return _without_frame(small) if recipe.style == "oil" else small
 
-    drawing = bent(recipe.moves)
-    kept = edited(drawing, bent({})) if recipe.moves else None
+    plain = imagined({})
+    faces = detector.detect(plain, SIZE)
+    fit = fit_of(plain, crop, faces[0].landmarks if faces else None, aligned.landmarks, inner)
+    drawing, kept = fit(plain), None
+    if recipe.moves:
+        unmoved, drawing = drawing, fit(imagined(recipe.moves))
+        kept = edited(drawing, unmoved)
     featured = lent(drawing, crop, recipe.lent, kept)
     if recipe.moves_hair:
         return featured
@@ -137,15 +140,6 @@ def _warped(alpha: Floats, affine: Floats, side: int) -> Floats:
     scale = side / SIZE
     placed = cv2.warpAffine(alpha, affine * np.float32(scale), (side, side), flags=cv2.INTER_AREA)
     return np.asarray(placed, np.float32)
-
-
-def _rounded(shape: tuple[int, ...], radius: float) -> Floats:
-    """1 in the photo's frame [h, w], whose corners are rounded as a sticker's are."""
-    height, width = shape
-    rows, columns = np.ogrid[0:height, 0:width]
-    dx = np.maximum(radius - np.minimum(columns, width - 1 - columns), 0)
-    dy = np.maximum(radius - np.minimum(rows, height - 1 - rows), 0)
-    return np.clip(radius - np.hypot(dx, dy) + 0.5, 0, 1).astype(np.float32)
 
 
 def _within(alpha: Floats, photo: Floats, face: Face, recipe: Recipe) -> Floats:
