@@ -151,6 +151,11 @@ def test_upscaling_is_exactly_twice_and_the_same_picture(draw: Draw) -> None:
         back = cv2.resize(two, (320, 320), interpolation=cv2.INTER_AREA)
         assert np.abs(back.astype(int) - one).mean() < 4
     assert (large.cutout[large.cutout[..., 3] == 0] == 0).all()
+    # The network enlarges the sticker, once; what it lies on is made anew, and is not soft.
+    assert sum(step.message == "Upscaling" for step in large.steps) == 4
+    over = large.cutout[..., 3] == 255
+    assert np.array_equal(large.plain[over], large.cutout[..., :3][over])
+    assert (large.plain[0] == small.plain[0, 0]).all()
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,8 @@ def clothed(
         where *= 1 - kept
     ours, theirs = to_lab(drawing), to_lab(crop)
     # Weighed by the person, so that nothing of what lies behind seeps into an edge.
-    weight = person[..., None] + np.float32(1e-3)
-    tones = _soft(theirs * weight) / _soft(np.repeat(weight, 3, axis=2))
+    weight = np.asarray(np.dstack([person] * 3) + 1e-3, np.float32)
+    tones = _soft(theirs * weight) / _soft(weight)
     strokes = (ours - _soft(ours)) * np.array([EMPHASIS, 1, 1], np.float32)
     return to_rgb((ours + where[..., None] * (tones + strokes - ours)).astype(np.float32))
 
