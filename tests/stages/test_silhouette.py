@@ -60,3 +60,12 @@ def test_between_two_people_the_border_is_nearer_to_the_smaller_face() -> None:
     # Middles 70 and 235 apart, the border at 60 : 30.
     right = extent((body > 0.5).astype(np.float32))[2]
     assert right == pytest.approx(70 + 165 * 2 / 3, abs=8)
+
+
+def test_a_hole_is_filled_and_a_bay_stays() -> None:
+    matte = np.zeros((100, 100), np.float32)
+    matte[10:90, 10:90] = 1
+    matte[60:72, 30:42] = matte[60:72, 60:90] = 0
+    body = person_only(matte, (30, 15, 40, 40))
+    assert body[66, 36] == 1, "between an arm and the body nothing shines through"
+    assert body[66, 80] == 0
