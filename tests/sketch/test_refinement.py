@@ -11,13 +11,13 @@ from limner.sketch.refinement import FIRST_STEPS, START, Pose, Refinement, best,
 class Hill:
     """A stand-in for a portrait: likeness falls with the distance to a pose that is not zero."""
 
-    def __init__(self, height: float = 0.5, has_latent: bool = True) -> None:
-        self.height, self.has_latent, self.most_lent = height, has_latent, 0.2
+    def __init__(self, height: float = 0.5, has_latent: bool = True, best: float = 0.1) -> None:
+        self.best, self.height, self.has_latent, self.most_lent = best, height, has_latent, 0.2
         self.tried: list[Pose] = []
 
     def likeness(self, pose: Pose) -> float:
         self.tried.append(pose)
-        far = ((pose.lent - 0.1) ** 2).sum() + 0.05 * ((pose.pull - 0.2) ** 2).sum()
+        far = ((pose.lent - self.best) ** 2).sum() + 0.05 * ((pose.pull - 0.2) ** 2).sum()
         return self.height - float(far)
 
 
@@ -81,10 +81,13 @@ def test_after_some_steps_each_the_most_like_one_has_the_rest() -> None:
     assert best(searches) == 1
 
 
-def test_what_is_lent_has_a_limit_and_without_a_latent_none_is_moved() -> None:
-    hill = Hill(has_latent=False)
+@pytest.mark.parametrize("wished", [-1.0, 1.0])
+def test_what_is_lent_has_a_limit_and_without_a_latent_none_is_moved(wished: float) -> None:
+    hill = Hill(has_latent=False, best=wished)
     search = Refinement(hill, seed=3)
     for _ in refine([search], 40):
         pass
-    assert max(pose.lent.max() for pose in hill.tried) <= hill.most_lent
+    reached = search.pose.lent.min() if wished < 0 else search.pose.lent.max()
+    assert reached == pytest.approx(-0.1 if wished < 0 else 0.2)
+    assert all(pose.lent.min() >= -0.1 and pose.lent.max() <= 0.2 for pose in hill.tried)
     assert not any(pose.pull.any() for pose in hill.tried)
