@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from limner.files.disk import PARTS_LIFE, DiskStore
-from limner.files.room import COUNTED_FOR, DiskRoom
+from limner.files.room import DiskRoom
 from limner.files.store import Description, reserve
+from limner.files.tally import COUNTED_FOR, Tally
 from tests.files.conftest import START, Clock
 
 FACE = b"the bytes of a face"
@@ -123,7 +124,7 @@ def test_what_is_kept_is_counted_once_a_minute_and_room_is_looked_at_each_time(
 ) -> None:
     now = 0.0
     store = DiskStore(tmp_path / "files")
-    room = DiskRoom(tmp_path, store, lambda: now)
+    room = DiskRoom(tmp_path, Tally(store, lambda: now))
     store.save(reserve("a.png"), [b"12345"], Description("image/png"))
     assert (room().files, room().kept) == (1, 5)
     store.save(reserve("b.png"), [b"123"], Description("image/png"))

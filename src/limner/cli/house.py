@@ -17,6 +17,7 @@ from limner.files.disk import DiskStore
 from limner.files.room import DiskRoom
 from limner.files.s3 import S3Store, open_bucket
 from limner.files.store import FileStore
+from limner.files.tally import Tally
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
@@ -44,9 +45,9 @@ def open_files(settings: Settings) -> FileStore:
     return DiskStore(open_home(settings) / "files")
 
 
-def room(settings: Settings, files: FileStore) -> DiskRoom | None:
+def room(settings: Settings, tally: Tally) -> DiskRoom | None:
     """How much is kept and how much is free where the files lie; None for a bucket."""
-    return None if settings.files_url else DiskRoom(open_home(settings), files)
+    return None if settings.files_url else DiskRoom(open_home(settings), tally)
 
 
 def networks_folder(settings: Settings) -> Path:

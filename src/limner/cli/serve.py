@@ -37,10 +37,12 @@ from limner.cli.shelves import shelves
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.errors import Misconfigured
+from limner.files.tally import Tally
 from limner.requests.ledger import Ledger
 from limner.server.app import ServerParts, create_app
 from limner.server.certificates import Credentials, credentials, server_context
 from limner.server.front import FrontServer
+from limner.server.quota import UploadQuota
 from limner.server.storage import StorageLimits
 from limner.settings import Settings
 from limner.stages.fetch import Door
@@ -120,6 +122,7 @@ def serve(
         local = is_loopback(listen.host)
         key = key_line(ledger, listen)
         files = open_files(settings)
+        tally = Tally(files)
         app = create_app(
             ServerParts(
                 ledger=ledger,
@@ -134,7 +137,7 @@ def serve(
                 storage=StorageLimits(
                     max_bytes=settings.max_upload_bytes,
                     retention=settings.upload_retention,
-                    quota=settings.upload_quota,
+                    quota=UploadQuota(tally, settings.upload_quota),
                 ),
                 max_body_bytes=settings.max_body_bytes,
                 open_without_keys=local,
@@ -143,7 +146,7 @@ def serve(
                 sealed=not local or bool(settings.public_url),
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
-                room=room(settings, files),
+                room=room(settings, tally),
                 tracing=tracing,
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),

@@ -1,8 +1,8 @@
 """How many bytes one key may have kept, before it may upload no more.
 
-All files are counted once in a while, and what comes in between is added: several servers, or a
-restart in the middle of an upload in parts, let a key have somewhat more, never less.
-Knows the store's contract; knows no HTTP.
+What is kept is the tally's to say; what is on its way, and parts that wait to be joined, are known
+here. Several servers, or a restart in the middle of an upload in parts, let a key have somewhat
+more, never less. Knows the tally; knows no HTTP.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from dataclasses import dataclass, field
 
 from limner.errors import Refused
 from limner.files.disk import PARTS_LIFE
-from limner.files.store import FileStore
-
-#: Seconds for which a count is good enough; counting looks at every file there is.
-COUNT_EVERY = 60.0
+from limner.files.tally import Tally
 
 
 @dataclass(slots=True)
@@ -34,25 +31,23 @@ class UploadQuota:
     """The bytes of each key. Safe from several threads."""
 
     def __init__(
-        self, files: FileStore, most: int, clock: Callable[[], float] = time.monotonic
+        self, tally: Tally, most: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """``most``: bytes for one key, uploaded and drawn; 0 for any number."""
-        self._files = files
+        self._tally = tally
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._counted_at = -COUNT_EVERY
-        self._kept: Counter[str] = Counter()
+        #: Bytes that no tally knows: on their way, and of parts.
+        self._pending: Counter[str] = Counter()
         self._unjoined: dict[str, _Unjoined] = {}
 
     def look(self, owner: str) -> None:
-        """Count anew if it is time. Raises Refused 413 when ``owner`` has no room at all."""
+        """Is there room at all? Blocks while files are counted. Raises Refused 413."""
         if not self._most:
             return
-        with self._lock:
-            now = self._clock()
-            if now - self._counted_at >= COUNT_EVERY:
-                self._count(now)
+        self._tally.look()
+        self._forget_parts()
         self.add(owner, 0)
 
     def add(self, owner: str, size: int) -> None:
@@ -60,48 +55,54 @@ class UploadQuota:
         if not self._most:
             return
         with self._lock:
-            self._kept[owner] += size
-            kept = self._kept[owner] + sum(
-                sum(file.sizes.values()) for file in self._unjoined.values() if file.owner == owner
-            )
-            fits = kept <= self._most if size else kept < self._most
-            if not fits:
-                self._kept[owner] -= size
+            whole = self._tally.kept(owner) + self._pending[owner] + size
+            fits = whole <= self._most if size else whole < self._most
+            if fits:
+                self._pending[owner] += size
         if not fits:
             raise Refused(
                 413,
-                f"Your files would have {kept} bytes and may have {self._most}. Delete some "
+                f"Your files would have {whole} bytes and may have {self._most}. Delete some "
                 "(DELETE /limner/v1/files/{name}), or wait until they expire.",
             )
 
     def give_back(self, owner: str, size: int) -> None:
         """What came of a file that was then broken off is not kept."""
+        if not self._most:
+            return
         with self._lock:
-            self._kept[owner] -= size
+            self._pending[owner] -= size
+
+    def saved(self, owner: str, size: int) -> None:
+        """A file came whole and is kept."""
+        if not self._most:
+            return
+        self._tally.saved(owner, size)
+        self.give_back(owner, size)
 
     def part(self, name: str, owner: str, number: int, size: int) -> None:
         """The part of a file came whole: it counts until it is joined or thrown away.
 
-        A part that comes again replaces the one before it.
+        A part that comes again replaces the one before it; ``size`` 0: it is about to come.
         """
         if not self._most:
             return
         with self._lock:
-            self._kept[owner] -= size  # which was added as it came
             file = self._unjoined.setdefault(name, _Unjoined(owner, self._clock()))
+            self._pending[owner] -= file.sizes.get(number, 0)
             file.sizes[number] = size
 
     def joined(self, name: str) -> None:
         """The parts of a file became the file."""
         with self._lock:
             file = self._unjoined.pop(name, None)
-            if file is not None:
-                self._kept[file.owner] += sum(file.sizes.values())
+        if file is not None:
+            self.saved(file.owner, sum(file.sizes.values()))
 
-    def _count(self, now: float) -> None:
-        self._kept = Counter()
-        for file in self._files.listing():
-            self._kept[file.owner] += file.size
-        self._counted_at = now
-        for name in [n for n, file in self._unjoined.items() if now - file.since > PARTS_LIFE]:
-            del self._unjoined[name]
+    def _forget_parts(self) -> None:
+        """Parts of uploads that nobody goes on with, as the sweep removes them."""
+        with self._lock:
+            old = self._clock() - PARTS_LIFE
+            for name in [name for name, file in self._unjoined.items() if file.since < old]:
+                file = self._unjoined.pop(name)
+                self._pending[file.owner] -= sum(file.sizes.values())

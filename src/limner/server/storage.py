@@ -48,8 +48,8 @@ class StorageLimits:
     max_bytes: int
     #: Seconds an uploaded file is kept, and the most a caller may ask for.
     retention: float
-    #: Most bytes kept for one key; 0 for any number.
-    quota: int = 0
+    #: Most bytes kept for one key.
+    quota: UploadQuota
 
 
 class InitiateRequest(BaseModel):
@@ -87,7 +87,7 @@ class Storage:
         self._seals = seals
         self._is_open = is_open
         self._limits = limits
-        self._quota = UploadQuota(files, limits.quota)
+        self._quota = limits.quota
 
     async def token(self, request: Request) -> Response:
         """Python asks once per client for a token to upload to the CDN."""
@@ -207,9 +207,11 @@ class Storage:
     async def _save(self, request: Request, ticket: Ticket) -> StoredFile:
         await anyio.to_thread.run_sync(self._quota.look, ticket.owner)
         body = self._capped(request, ticket.owner)
-        return await anyio.to_thread.run_sync(
+        stored = await anyio.to_thread.run_sync(
             lambda: self._files.save(ticket.name, pulled(body), ticket.description)
         )
+        self._quota.saved(ticket.owner, stored.size)
+        return stored
 
     async def _save_part(self, request: Request, ticket: Ticket, number: str) -> str:
         if not (number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_PARTS))):
