@@ -111,8 +111,7 @@ def test_what_was_deleted_or_never_joined_is_free_again(house: House) -> None:
     house.files.save(name, [bytes(400)], Description("image/png", owner="me"))
     quota.look("me")
     assert spent(quota, "me") == 400
-    quota.add("me", 100)
-    quota.part("upload", "me", 1, 100)
+    assert quota.grow_part("upload", "me", 1, 100) == 100
     assert spent(quota, "me") == 500
     house.files.delete(name)
     house.now += COUNTED_FOR

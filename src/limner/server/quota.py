@@ -20,11 +20,13 @@ from limner.files.tally import Tally
 
 @dataclass(slots=True)
 class _Unjoined:
-    """The parts of a file to be: number → bytes."""
+    """The parts of a file to be."""
 
     owner: str
     since: float
+    #: Number → bytes, and all of them added up.
     sizes: dict[int, int] = field(default_factory=dict[int, int])
+    whole: int = 0
 
 
 class UploadQuota:
@@ -38,16 +40,16 @@ class UploadQuota:
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        #: Bytes that no tally knows: on their way, and of parts.
+        #: Bytes that no tally knows: on their way, and of parts. None where there is no quota.
         self._pending: Counter[str] = Counter()
         self._unjoined: dict[str, _Unjoined] = {}
 
     def look(self, owner: str) -> None:
         """Is there room at all? Blocks while files are counted. Raises Refused 413."""
+        self._forget_parts()
         if not self._most:
             return
         self._tally.look()
-        self._forget_parts()
         self.add(owner, 0)
 
     def add(self, owner: str, size: int) -> None:
@@ -74,35 +76,51 @@ class UploadQuota:
             self._pending[owner] -= size
 
     def saved(self, owner: str, size: int) -> None:
-        """A file came whole and is kept."""
+        """``size`` bytes came whole and are kept as a file."""
         if not self._most:
             return
         self._tally.saved(owner, size)
         self.give_back(owner, size)
 
-    def part(self, name: str, owner: str, number: int, size: int) -> None:
-        """The part of a file came whole: it counts until it is joined or thrown away.
+    def grow_part(self, name: str, owner: str, number: int, size: int) -> int:
+        """``size`` more bytes of a part come; the bytes of all parts of its file.
 
-        A part that comes again replaces the one before it; ``size`` 0: it is about to come.
+        They count until the file is joined or its parts are thrown away. Raises Refused 413.
         """
-        if not self._most:
-            return
+        self.add(owner, size)
         with self._lock:
             file = self._unjoined.setdefault(name, _Unjoined(owner, self._clock()))
-            self._pending[owner] -= file.sizes.get(number, 0)
-            file.sizes[number] = size
+            file.sizes[number] = file.sizes.get(number, 0) + size
+            file.whole += size
+            return file.whole
 
-    def joined(self, name: str) -> None:
-        """The parts of a file became the file."""
+    def drop_part(self, name: str, number: int) -> None:
+        """A part is broken off, or comes anew."""
+        with self._lock:
+            file = self._unjoined.get(name)
+            size = file.sizes.pop(number, 0) if file is not None else 0
+            if file is None:
+                return
+            file.whole -= size
+        self.give_back(file.owner, size)
+
+    def joined(self, name: str, size: int) -> None:
+        """The parts of a file became the file, of ``size`` bytes; 0: they were thrown away."""
         with self._lock:
             file = self._unjoined.pop(name, None)
         if file is not None:
-            self.saved(file.owner, sum(file.sizes.values()))
+            self.give_back(file.owner, file.whole)
+            if size:
+                self._tally.saved(file.owner, size)
 
     def _forget_parts(self) -> None:
         """Parts of uploads that nobody goes on with, as the sweep removes them."""
-        with self._lock:
-            old = self._clock() - PARTS_LIFE
-            for name in [name for name, file in self._unjoined.items() if file.since < old]:
-                file = self._unjoined.pop(name)
-                self._pending[file.owner] -= sum(file.sizes.values())
+        old = self._clock() - PARTS_LIFE
+        while True:
+            with self._lock:
+                first = next(iter(self._unjoined.items()), None)  # the eldest
+                if first is None or first[1].since >= old:
+                    return
+                name, file = first
+                del self._unjoined[name]
+            self.give_back(file.owner, file.whole)
