@@ -6,9 +6,10 @@ says to browsers that it is no page.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 import pytest
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.exceptions import InvalidStatus
 
 from limner.server import problems
 from limner.server.guards import GUARDS, Guards
@@ -26,6 +28,7 @@ from tests.endpoints.test_any_json import JSON
 from tests.rig.process import Server
 from tests.server.conftest import raw
 from tests.server.test_any_call import finite
+from tests.server.test_realtime import connect, refusal
 
 METRONOME = "limner/metronome"
 HOSTS = {part: host for host, part in reversed(PARTS.items())}
@@ -39,6 +42,14 @@ ROUTES = sorted(
     for method in methods - {"HEAD", "WS"}
 )
 EACH = pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda said: said)
+
+#: Websockets, as they are opened.
+LINES = sorted(
+    f"/{HOSTS[part]}{path.replace('{app}', METRONOME)}"
+    for (part, path), methods in served(whole_app()).items()
+    if "WS" in methods
+)
+EACH_LINE = pytest.mark.parametrize("path", LINES)
 
 #: What anybody may read: nothing in it is anybody's.
 PUBLIC = {
@@ -104,6 +115,61 @@ def test_every_route_wants_a_key_and_an_operators_an_admins(
         assert token in {401, 403}
     if path.startswith(OPERATORS):
         assert guarded.call(method, asked, headers=user, content="{}").status_code == 403
+
+
+@EACH_LINE
+def test_no_line_opens_for_a_page_of_another_site(server: Server, path: str) -> None:
+    for said in ({"origin": EVIL}, {"additional_headers": {"sec-fetch-site": "cross-site"}}):
+        assert refusal(server, path, **said)[0] == 403
+        assert refusal(server, f"{path}?fal_jwt_token=x", **said)[0] == 401
+    with connect(server, path, origin="http://localhost:3000"):
+        pass
+
+
+@EACH_LINE
+def test_every_line_wants_a_key_or_a_token_for_its_application(
+    guarded: Server, user: dict[str, str], tokens: str, path: str
+) -> None:
+    assert refusal(guarded, path)[0] == 401
+    for wrong in ("Key a:b", "Bearer", f"Key {user['authorization'].partition(':')[0][4:]}:"):
+        assert refusal(guarded, path, additional_headers={"authorization": wrong})[0] == 401
+    other = path.replace(METRONOME, "fal-ai/face-to-sticker")
+    assert refusal(guarded, f"{other}?fal_jwt_token={tokens}")[0] == 403
+    for opened in (
+        connect(guarded, path, additional_headers=user),
+        connect(guarded, f"{path}?fal_jwt_token={tokens}"),
+    ):
+        with opened as line:
+            line.send('{"steps": 0}')
+            assert line.recv(20)
+
+
+@EACH_LINE
+def test_any_handshake_and_any_frame_are_no_fault_of_ours(server: Server, path: str) -> None:
+    names = st.sampled_from(["max_buffering", "fal_webhook", "fal_jwt_token", "x"])
+    odd = SEGMENT | st.sampled_from(["²", "٣", "1", "60"])
+
+    @settings(max_examples=12, deadline=None, derandomize=True, database=None)
+    @given(
+        st.dictionaries(names, odd, max_size=2),
+        st.lists(JSON.map(json.dumps) | st.binary(max_size=50), max_size=3),
+    )
+    def call(query: dict[str, str], frames: list[str | bytes]) -> None:
+        asked = urlencode(query, errors="replace")
+        try:
+            opened = connect(server, f"{path}?{asked}")
+        except InvalidStatus as refused:
+            assert refused.response.status_code < 500, query
+            assert_guarded(refused.response.headers)
+            return
+        with opened as line:
+            for frame in [*frames, '{"steps": -1}']:
+                line.send(frame)
+            while '"steps: ' not in (told := str(line.recv(20))) and '"steps"]' not in told:
+                assert "Infinity" not in told
+                assert "NaN" not in told
+
+    call()
 
 
 @pytest.fixture(scope="module")

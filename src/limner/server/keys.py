@@ -71,6 +71,13 @@ class Gate:
             raise Refused(403, f'The token is not valid for application "{app}"')
         return caller
 
+    async def check_again(self, caller: Caller) -> None:
+        """Is the key of someone who was let in before still good? Raises Refused 401."""
+        if not await asyncio.wrap_future(self._ledger.is_good_key(caller.key_id)):
+            raise Refused(
+                401, "The key that opened this line was revoked, or none and one is needed"
+            )
+
     async def is_open(self, request: HTTPConnection) -> bool:
         """May everybody here call? Raises Refused 403 to a page of another site."""
         if not self._open_without_keys or await asyncio.wrap_future(self._ledger.any_keys()):
