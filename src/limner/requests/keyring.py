@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets as entropy
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,6 +107,11 @@ def secret(connection: sa.Connection, name: str, size: int) -> bytes:
         connection.execute(made.on_conflict_do_nothing())
         found = connection.execute(query).scalar_one()
     return found
+
+
+def forget_secrets(connection: sa.Connection, names: Collection[str]) -> int:
+    """Throw secrets away, which are made anew when they are asked for; how many there were."""
+    return connection.execute(secrets.delete().where(secrets.c.name.in_(names))).rowcount
 
 
 def _key(row: sa.Row[Any]) -> Key:
