@@ -223,6 +223,23 @@ def test_any_call_of_any_route_is_no_fault_of_ours(
     call()
 
 
+@pytest.mark.parametrize("place", [2**63, -(2**63) - 1, 10**30])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/limner/v1/requests?before=",
+        "/limner/v1/webhooks?before=",
+        "/limner/v1/files?skip=",
+        "/api.fal.ai/v1/models?cursor=",
+        f"/api.fal.ai/v1/models/requests/by-endpoint?endpoint_id={METRONOME}&cursor=",
+    ],
+)
+def test_a_place_that_no_list_has_is_no_fault_of_ours(
+    server: Server, path: str, place: int
+) -> None:
+    assert server.get(f"{path}{place}").status_code in {200, 400, 422}
+
+
 def assert_guarded(headers: Any) -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in headers["content-security-policy"]
