@@ -119,6 +119,27 @@ def test_a_full_disk_leaves_nothing_behind(
     assert lies_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("about", ["", "{", "[]", '{"name": 1}', "\xff\xfe"])
+def test_a_description_that_cannot_be_read_hides_its_file_and_stops_no_sweep(
+    disk: DiskStore, tmp_path: Path, about: str
+) -> None:
+    broken, name = reserve("a.png"), reserve("b.png")
+    for each in (broken, name):
+        disk.save(each, [FACE], SAID)
+    (place,) = tmp_path.rglob(broken)
+    (place / "about.json").write_bytes(about.encode("latin-1"))
+    os.utime(place, (START, START))
+    assert disk.find(broken) is None
+    assert [file.name for file in disk.listing()] == [name]
+    assert disk.expire(START + 60) == 1
+    assert len(lies_in(tmp_path)) == 1
+    # Nobody knows when its time comes, and nobody can ask for it.
+    now = START + PARTS_LIFE + 1
+    assert [due.name for due in disk.overdue(now)] == [broken]
+    assert disk.expire(now) == 1
+    assert lies_in(tmp_path) == []
+
+
 def test_what_is_kept_is_counted_once_a_minute_and_room_is_looked_at_each_time(
     tmp_path: Path,
 ) -> None:
