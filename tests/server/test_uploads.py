@@ -19,6 +19,7 @@ from limner.server.quota import UploadQuota
 from limner.server.tickets import Ticket
 from limner.server.uploads import Uploads
 from tests.rig.process import Server
+from tests.server.conftest import new_key
 from tests.server.test_storage import FACE, initiate
 
 #: More than the threads on which everybody else's files are read (anyio has 40).
@@ -39,6 +40,37 @@ def test_slow_uploads_hold_up_neither_readers_nor_other_uploads(server: Server) 
         other, there = initiate(server)
         assert server.call("PUT", other, content=FACE, timeout=30).status_code == 200
         assert server.get(there).content == FACE
+
+
+def test_what_a_revoked_key_got_takes_no_file(guarded: Server, admin: dict[str, str]) -> None:
+    key = new_key(guarded.home, "api")
+
+    def place(kind: str) -> str:
+        asked = f"/rest.fal.ai/storage/upload/{kind}?storage_type=fal-cdn-v3"
+        return guarded.post(asked, json={}, headers=key).json()["upload_url"][len(guarded.base) :]
+
+    told = guarded.post("/rest.fal.ai/storage/auth/token", json={}, headers=key).json()
+    bearer = {"authorization": f"Bearer {told['token']}"}
+    media = told["base_url"][len(guarded.base) :]
+    begun = guarded.post(f"{media}/files/upload/multipart", headers=bearer).json()
+    part = f"{begun['access_url'][len(guarded.base) :]}/multipart/{begun['uploadId']}"
+    javascripts, parts = place("initiate"), {"parts": [{"partNumber": 1}]}
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("PUT", javascripts, {"content": FACE}),
+        ("PUT", f"{place('initiate-multipart')}/1", {"content": FACE}),
+        ("PUT", f"{part}/1", {"content": FACE}),
+        ("POST", f"{part}/complete", {"json": parts}),
+        ("POST", f"{media}/files/upload", {"content": FACE, "headers": bearer}),
+        ("POST", f"{media}/files/upload/multipart", {"headers": bearer}),
+    ]
+    for revoked in (False, True):
+        if revoked:
+            mine = key["authorization"].removeprefix("Key ").partition(":")[0]
+            path = f"/limner/v1/keys/{mine}"
+            guarded.call("DELETE", path, headers=admin).raise_for_status()
+        for method, path, said in calls:
+            status = guarded.call(method, path, **said).status_code
+            assert status == (401 if revoked else 200), (method, path)
 
 
 def body(*chunks: bytes, ends: bool = True) -> Request:

@@ -136,7 +136,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
     app.include_router(documents_router(parts.endpoints, strict=parts.strict))
     access = UploadAccess(upload_key)
-    storage = Storage(parts.files, access, seals, gate.is_open, parts.storage)
+    storage = Storage(parts.files, access, seals, gate, parts.storage)
     app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
     app.include_router(realtime_router(Realtime(intake, watch)))
     # First, because they are asked most.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import anyio.to_thread
@@ -22,6 +21,7 @@ from limner.files.seals import SEALED, Seals
 from limner.files.store import FileStore, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
+from limner.server.keys import Gate
 from limner.server.lifetimes import LIFECYCLE_HEADERS, wanted_life
 from limner.server.quota import UploadQuota
 from limner.server.tickets import Ticket, UploadAccess
@@ -34,9 +34,6 @@ DEFAULT_TYPE = "application/octet-stream"
 
 #: A media type with parameters (RFC 9110, 8.3.1), and nothing that could end a header line.
 MEDIA_TYPE = re.compile(r"[!-~]+/[!-~]+(;[ -~]*)?")
-
-#: Tells whether this call may upload without a token. Raises Refused.
-IsOpen = Callable[[Request], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +75,13 @@ class Storage:
         files: FileStore,
         access: UploadAccess,
         seals: Seals,
-        is_open: IsOpen,
+        gate: Gate,
         limits: StorageLimits,
     ) -> None:
         self._files = files
         self._access = access
         self._seals = seals
-        self._is_open = is_open
+        self._gate = gate
         self._limits = limits
         self._uploads = Uploads(files, limits.quota, limits.max_bytes)
 
@@ -114,18 +111,18 @@ class Storage:
 
     async def put(self, request: Request, ticket: str) -> Response:
         """A whole file for a ticket."""
-        await self._uploads.save(request, self._access.ticket(ticket))
+        await self._uploads.save(request, await self._good(ticket))
         return Response(status_code=200)
 
     async def put_part(self, request: Request, ticket: str, number: str) -> Response:
         """A part, in JavaScript's dialect: the answer's JSON tells the ETag."""
-        etag = await self._uploads.save_part(request, self._access.ticket(ticket), number)
+        etag = await self._uploads.save_part(request, await self._good(ticket), number)
         told = {"partNumber": int(number), "etag": etag}
         return JSONResponse(told, headers={"etag": f'"{etag}"'})
 
     async def complete(self, request: Request, ticket: str) -> Response:
         """Join the parts, JavaScript's dialect."""
-        return await self._join(request, self._access.ticket(ticket))
+        return await self._join(request, await self._good(ticket))
 
     async def upload(self, request: Request) -> Response:
         """A whole file in one POST, Python's dialect."""
@@ -149,12 +146,12 @@ class Storage:
         self, request: Request, name: str, upload: str, number: str
     ) -> Response:
         """A part, in Python's dialect: the ETag is a header."""
-        etag = await self._uploads.save_part(request, self._named(upload, name), number)
+        etag = await self._uploads.save_part(request, await self._named(upload, name), number)
         return Response(headers={"etag": f'"{etag}"'})
 
     async def complete_file(self, request: Request, name: str, upload: str) -> Response:
         """Join the parts, Python's dialect."""
-        return await self._join(request, self._named(upload, name))
+        return await self._join(request, await self._named(upload, name))
 
     async def read(self, request: Request, name: str, seal: str = "") -> Response:
         """A file, for anyone who knows its address: its name, and its seal where one is needed."""
@@ -176,12 +173,20 @@ class Storage:
 
     async def _check(self, request: Request) -> str:
         """Who uploads straight to the CDN. Raises Refused 401."""
-        if await self._is_open(request):
+        if await self._gate.is_open(request):
             return ""
-        return self._access.check_token(request.headers.get("authorization", ""))
+        owner = self._access.check_token(request.headers.get("authorization", ""))
+        await self._gate.check_again(owner)
+        return owner
 
-    def _named(self, upload: str, name: str) -> Ticket:
-        ticket = self._access.ticket(upload)
+    async def _good(self, ticket: str) -> Ticket:
+        """A ticket, as long as the key that got it is good. Raises Refused 401."""
+        said = self._access.ticket(ticket)
+        await self._gate.check_again(said.owner)
+        return said
+
+    async def _named(self, upload: str, name: str) -> Ticket:
+        ticket = await self._good(upload)
         if ticket.name != name:
             raise Refused(401, "The upload is of another file")
         return ticket
