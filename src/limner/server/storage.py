@@ -162,7 +162,11 @@ class Storage:
                 "The address of the file is not whole, was changed, or has ended",
                 error_type="file_address_invalid",
             )
-        stored = await anyio.to_thread.run_sync(self._files.find, name)
+        return await anyio.to_thread.run_sync(self._read, request, name)
+
+    def _read(self, request: Request, name: str) -> Response:
+        """Find a file and open it: a store may be far away, and the event loop waits for none."""
+        stored = self._files.find(name)
         if stored is None:
             raise Refused(404, "File not found")
         return file_response(request, self._files, stored)
