@@ -36,6 +36,21 @@ def test_the_printed_python_variables_lead_an_unchanged_program_here(tls_server:
     assert done.stdout.strip() == "5", done.stderr
 
 
+def test_the_printed_lines_are_the_shells_where_the_home_has_a_space(tmp_path: Path) -> None:
+    """As on macOS, where it lies in Application Support."""
+    bundle = tmp_path / "Application Support" / "tls" / "ca-bundle.pem"
+    bundle.parent.mkdir(parents=True)
+    bundle.write_text("")
+    printed = subprocess.run(
+        [sys.executable, "-m", "limner", "connect", "python", "--url", "https://127.0.0.1:1"],
+        env={**os.environ, "LIMNER_HOME": str(bundle.parent.parent)},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    shell = f'{printed}\nprintf %s "$SSL_CERT_FILE"'
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (str(bundle), "")
+
+
 @pytest.mark.parametrize(
     ("program", "tls"),
     [("python", False), ("python", True), ("node", False), ("browser", False), ("curl", True)],
