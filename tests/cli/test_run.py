@@ -249,7 +249,7 @@ def test_a_batch_goes_on_where_it_was_interrupted(snap: Run, photos: Path) -> No
         snap(batch=batch, out=OUT)
     # What a crash leaves of a line is no line.
     journal = OUT / FILE_NAME
-    journal.write_text(journal.read_text() + '{"key": "torn')
+    journal.write_bytes(journal.read_bytes() + '{"key": "torn é'.encode()[:-1])
     rows[2]["caption"] = "2"
     batch.write_text("\n".join(map(json.dumps, reversed(rows))))
     ran = snap(batch=batch, out=OUT, as_json=True)
