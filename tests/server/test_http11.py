@@ -15,6 +15,26 @@ KIB = 1024
 FAIR = b"GET /health HTTP/1.1\r\nHost: here\r\nConnection: close\r\nX: " + b"x" * 8000 + b"\r\n\r\n"
 
 
+#: A call whose body is to come in chunks.
+CHUNKED = (
+    b"POST /queue.fal.run/limner/metronome HTTP/1.1\r\nHost: here\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+
+
+def test_what_stands_behind_a_body_is_no_header(server: Server) -> None:
+    said = CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    trailer = b"2\r\n{}\r\n0\r\nIdempotency-Key: the same\r\nX-Fal-Queue-Priority: odd\r\n\r\n"
+    head, _ = raw(server, said + trailer)
+    assert head.startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_of_many_chunks_has_no_bound_but_its_own(server: Server) -> None:
+    said = CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    head, _ = raw(server, said + b"1\r\n \r\n" * 50_000 + b"2\r\n{}\r\n0\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+
+
 def test_a_long_head_is_taken(server: Server) -> None:
     assert raw(server, FAIR)[0].startswith(b"HTTP/1.1 200")
 
@@ -33,6 +53,9 @@ def test_a_long_head_is_taken(server: Server) -> None:
             b"x" * KIB,
             id="behind another",
         ),
+        pytest.param(CHUNKED + b"0\r\n", b"X: %s\r\n" % (b"x" * 900), id="trailers"),
+        pytest.param(CHUNKED + b"0\r\nX: ", b"x" * KIB, id="a trailer's value"),
+        pytest.param(CHUNKED + b"1;a=", b"x" * KIB, id="a chunk's extension"),
     ],
 )
 def test_a_head_without_end_is_hung_up_on(server: Server, start: bytes, more: bytes) -> None:

@@ -1,8 +1,8 @@
 """HTTP/1.1 as uvicorn reads it with llhttp, and what Limner adds to that.
 
-A request's head has a bound, which llhttp leaves to whoever uses it; and 499, which no standard
-names, has a reason phrase, which fal's JavaScript client shows as the error's message (wire.md
-3.4). Knows bytes on a line; knows no route.
+A request's head and the fields behind a body have a bound, which llhttp leaves to whoever uses it;
+and 499, which no standard names, has a reason phrase, which fal's JavaScript client shows as the
+error's message (wire.md 3.4). Knows bytes on a line; knows no route.
 """
 
 from __future__ import annotations
@@ -27,26 +27,45 @@ def name_client_closed_request() -> None:
 class Http11(HttpToolsProtocol):
     """One connection."""
 
-    #: Bytes of the head that is being read; None while none is.
-    _head: int | None = None
+    #: Is a head being read? What comes as fields at other times are trailers.
+    _in_head = False
+
+    #: Bytes that were received since anything came of them: of a head, a trailer, a chunk's name.
+    _idle = 0
 
     def on_message_begin(self) -> None:
         """A head begins, perhaps in the middle of what was received."""
-        self._head = 0
+        self._in_head, self._idle = True, 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of a head; one behind a body is nobody's here, and too late to be a header."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._head = None
+        self._in_head, self._idle = False, 0
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Some of a body."""
+        self._idle = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A call is whole."""
+        self._idle = 0
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
-        """Read on; hang up on a head that has no end."""
-        before = self._head
+        """Read on; hang up on a head, or a trailer, that has no end."""
+        self._idle += len(data)
+        began = self._idle
         super().data_received(data)
-        if self._head is None or before is None or self.transport.is_closing():
+        # What begins in the middle of ``data`` is counted from the next on.
+        if self._idle < began or self._idle <= LONGEST_HEAD or self.transport.is_closing():
             return
-        self._head = before + len(data)
-        if self._head > LONGEST_HEAD:
+        if self._in_head or not self.cycle.response_started:
             self.transport.write(_TOO_LONG)
-            self.transport.close()
+        self.transport.close()
