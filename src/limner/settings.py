@@ -104,30 +104,17 @@ class Settings(BaseSettings):
         default=False, description="May pictures and webhooks use private and loopback addresses?"
     )
     max_download_bytes: int = Field(
-        default=50 * MIB, gt=0, description="Largest file behind a URL."
+        default=50 * MIB, gt=0, description="Largest picture or archive, by URL or in the body."
     )
     max_upload_bytes: int = Field(default=512 * MIB, gt=0, description="Largest uploaded file.")
     upload_quota: int = Field(
         default=0, ge=0, description="Bytes kept for one key before it may upload no more; 0: any."
-    )
-    max_body_bytes: int = Field(
-        default=72 * MIB,
-        gt=0,
-        description="Largest JSON body; a 50 MiB picture as a data URI fits.",
     )
     download_timeout: float = Field(
         default=10, gt=0, description="Seconds one download may take in all."
     )
     max_pixels: int = Field(
         default=64_000_000, gt=0, description="Most pixels of a picture, given or drawn."
-    )
-    min_side: int = Field(
-        default=16, gt=0, description="Fewest pixels of a given picture's shorter side."
-    )
-    max_archive_files: int = Field(default=50, gt=0, description="Most pictures in an archive.")
-    max_archive_bytes: int = Field(default=50 * MIB, gt=0, description="Largest archive.")
-    max_unpacked_bytes: int = Field(
-        default=200 * MIB, gt=0, description="Most bytes of an archive's pictures, unpacked."
     )
     bases_quota: int = Field(
         default=100 * 10**9,

@@ -100,7 +100,7 @@ class SketchSticker:
 
     def _opened(self, encoded: bytes) -> Pixels:
         limits = self._limits
-        return open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side).rgb
+        return open_picture(encoded, max_pixels=limits.max_pixels).rgb
 
     def _networks(self, input: FaceToStickerInput, recipe: Recipe, found: Found) -> tuple[str, ...]:
         names = needed(recipe.style)
