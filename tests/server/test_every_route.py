@@ -168,6 +168,8 @@ def assert_guarded(headers: Any) -> None:
     ("method", "path", "headers", "status"),
     [
         ("GET", "/health", {}, 200),
+        ("HEAD", "/health", {}, 200),
+        ("HEAD", "/ready", {}, 200),
         ("GET", "/", {"accept": "text/html"}, 200),
         ("GET", "/assets/none.js", {}, 404),
         ("GET", "/nowhere", {}, 404),
