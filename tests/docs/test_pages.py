@@ -19,6 +19,11 @@ from limner.settings import Settings
 from tests.docs.pages import PAGES, ROOT, links, page, rows, section
 from tests.docs.whole import whole_app
 
+SOURCE = ROOT / "src" / "limner"
+
+#: What a page names for the reader to make.
+UNMADE = {"deploy/secrets/", "docs/decisions/NNNN-title.md"}
+
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(path: Any) -> None:
@@ -30,6 +35,19 @@ def test_every_link_leads_somewhere(path: Any) -> None:
             headings = re.findall(r"^#+ (.+)$", there.read_text(), re.MULTILINE)
             slugs = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in headings}
             assert anchor in slugs, target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_file_that_a_page_names_is_there(path: Any) -> None:
+    """Those between backticks, from the repository's root or within ``src/limner``."""
+    folders = [
+        folder.name for root in (ROOT, SOURCE) for folder in root.iterdir() if folder.is_dir()
+    ]
+    begins = "|".join(re.escape(name) for name in folders if not name.startswith("."))
+    named = re.findall(rf"`((?:{begins})/[\w/.@-]+)`", path.read_text())
+    for name in set(named) - UNMADE:
+        # A decision is named by its number.
+        assert any(any(root.glob(f"{name.rstrip('/')}*")) for root in (ROOT, SOURCE)), name
 
 
 def test_every_page_is_in_the_index() -> None:
