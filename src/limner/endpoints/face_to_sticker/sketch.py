@@ -209,7 +209,7 @@ def _told(reading: Reading, recipe: Recipe) -> Generator[Step]:
         )
     if reading.beyond:
         yield Step(
-            f"Beyond the sketch engine: {reading.beyond} words of the prompts. It knows styles, "
+            f"Words of the prompts beyond the sketch engine: {reading.beyond}. It knows styles, "
             "colours, lines, backgrounds, glasses, hair, beard, age and expression",
             0.12,
             "WARN",
