@@ -117,7 +117,7 @@ def test_keda_counts_what_waits_and_runs(postgres: Postgres) -> None:
     with Ledger(url) as ledger, engine.connect() as connection:
         for _ in range(5):
             ledger.submit(Submission("a/one", {})).result()
-        (first, _) = ledger.claim("w", ["a/one"], 2).result()
+        (first, _) = ledger.claim("w", ["a/one"], 2).result().requests
         ledger.finish(first.id, first.attempt, Outcome(200, {})).result()
         ledger.compact().result()
         assert connection.exec_driver_sql(query).scalar() == 4

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 import typer
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http import h11_impl
 
 import limner
 from limner.cli.about import about
@@ -42,6 +41,7 @@ from limner.requests.ledger import Ledger
 from limner.server.app import ServerParts, create_app
 from limner.server.certificates import Credentials, credentials, server_context
 from limner.server.front import FrontServer
+from limner.server.http11 import Http11, name_client_closed_request
 from limner.server.storage import StorageLimits
 from limner.settings import Settings
 from limner.stages.fetch import Door
@@ -226,22 +226,13 @@ def outlive_signals(server: uvicorn.Server) -> None:
         signal.signal(number, stop)
 
 
-def name_client_closed_request() -> None:
-    """Give 499, which no standard names, a reason phrase.
-
-    fal's JavaScript client shows the phrase as the error's message (wire.md 3.4), and ASGI has no
-    word for it, so it is entered where uvicorn looks phrases up.
-    """
-    h11_impl.STATUS_PHRASES[499] = b"Client Closed Request"
-
-
 def web_server(app: FastAPI, listen: Listen, settings: Settings) -> uvicorn.Server:
     """The web server for ``app``: uvicorn, behind a Front when TLS is ours to make."""
     config = uvicorn.Config(
         app,
         access_log=False,  # a query may hold a token or a webhook's address
         log_level="warning",
-        http="h11",  # whose phrases we know, whatever else is installed
+        http=Http11,
         ssl_certfile=listen.tls_cert,
         ssl_keyfile=listen.tls_key,
         timeout_graceful_shutdown=5,
