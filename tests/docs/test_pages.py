@@ -59,6 +59,10 @@ def test_every_page_is_in_the_index() -> None:
 # Settings
 
 
+#: One more has to take another's place (decision 57).
+MOST_SETTINGS = 25
+
+
 def shown(value: object) -> str:
     """A default as the page writes it."""
     if isinstance(value, bool):
@@ -73,6 +77,7 @@ def shown(value: object) -> str:
 def test_every_setting_is_on_the_operators_page_with_its_default() -> None:
     said = {row[0].strip("`"): row[1:] for row in rows(section(page("operating.md"), "Settings"))}
     fields = Settings.model_fields
+    assert len(fields) <= MOST_SETTINGS
     assert set(said) == {f"LIMNER_{name.upper()}" for name in fields}
     for name, field in fields.items():
         default, meaning = said[f"LIMNER_{name.upper()}"]
