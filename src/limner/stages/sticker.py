@@ -91,6 +91,12 @@ def laid(cutout: Picture, background: Picture, shadow: float) -> Picture:
 
 def _shadow(paper: Floats) -> Floats:
     """What light the paper keeps from the ground: a contact shadow and a soft, lower one."""
+    whole = (paper.shape[1], paper.shape[0])
+    working, enlarge = _working(whole)
+    if enlarge:
+        # Its blurs are as wide as a share of the side: on 64 megapixels they would take minutes.
+        small = cast("Floats", cv2.resize(paper, working, interpolation=cv2.INTER_AREA))
+        return cast("Floats", cv2.resize(_shadow(small), whole, interpolation=cv2.INTER_LINEAR))
     side = min(paper.shape)
     soft = max(1.0, side * 0.02)
     fallen = np.array([[1, 0, 0], [0, 1, side * 0.012]], np.float32)
