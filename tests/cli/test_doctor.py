@@ -215,7 +215,7 @@ def index() -> Iterator[str]:
 def test_the_index_is_asked_only_if_told_to(tmp_path: Path, free_port: str, index: str) -> None:
     def checks(*words: str, url: str) -> dict[str, dict[str, Any]]:
         words = ("doctor", "--json", "--port", free_port, *words)
-        return told(runs(tmp_path, *words, LIMNER_INDEX_URL=url))
+        return told(runs(tmp_path, *words, PIP_INDEX_URL=url))
 
     nowhere = f"http://127.0.0.1:{free_port}/"
     assert "was not asked" in checks(url=nowhere)["index"]["said"]

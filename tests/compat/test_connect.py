@@ -65,8 +65,16 @@ def test_check_goes_through_the_real_client(
     assert chosen.base.removeprefix("http://") in done.stdout
 
 
-def test_a_check_without_a_server_says_so(tls_server: Server) -> None:
-    done = connect(tls_server, "curl", "--url", "http://127.0.0.1:9", "--check")
+@pytest.mark.parametrize("program", ["curl", "node"])
+def test_a_check_without_a_server_says_so(server: Server, node_modules: Path, program: str) -> None:
+    done = connect(server, program, "--url", "http://127.0.0.1:9", "--check", cwd=NODE_CLIENT)
     assert done.returncode == 1
     assert "Is the server running" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Node.js v" not in done.stderr  # the last line of every Node program that fails
+
+
+def test_a_check_without_the_client_says_how_to_get_it(server: Server, tmp_path: Path) -> None:
+    done = connect(server, "node", "--url", server.base, "--check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "npm install @fal-ai/client" in done.stderr

@@ -22,8 +22,8 @@ METRONOME = "limner/metronome"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that takes ten thousand bytes."""
-    env = {"LIMNER_MAX_BODY_BYTES": "10000"}
+    """A server that takes four mebibytes and no picture."""
+    env = {"LIMNER_MAX_DOWNLOAD_BYTES": "1"}
     running = Server(tmp_path_factory.mktemp("small"), env=env)
     yield running
     running.stop()
@@ -142,7 +142,7 @@ def test_a_message_that_means_ill_is_told_and_the_line_stays_open(
 def test_a_message_over_the_limit_ends_its_own_line_only(small: Server) -> None:
     # Deflated, a megabyte of zeros is a kilobyte: what counts is what it unpacks to.
     with realtime(small) as line:
-        line.send(b"\x00" * 1_000_000)
+        line.send(b"\x00" * 5_000_000)
         with pytest.raises(ConnectionClosed) as ended:
             line.recv(20)
     assert ended.value.rcvd is not None

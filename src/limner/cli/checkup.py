@@ -25,7 +25,7 @@ import httpx2
 from packaging.requirements import Requirement
 
 import limner
-from limner.cli.house import open_home, open_ledger, workshop
+from limner.cli.house import open_home, open_ledger, package_index, workshop
 from limner.cli.serve import PLAYGROUND, is_loopback
 from limner.endpoints import ENDPOINTS
 from limner.errors import EngineUnavailable
@@ -233,7 +233,7 @@ def page(_: Patient) -> Iterator[Finding]:
 
 def index(patient: Patient) -> Iterator[Finding]:
     """Where networks come from, and whether its clock agrees; asked only with --online."""
-    address = patient.settings.index_url or PYPI
+    address = package_index() or PYPI
     if not patient.online:
         yield Finding("index", "green", f"{address} was not asked; --online asks")
         return
@@ -242,11 +242,11 @@ def index(patient: Patient) -> Iterator[Finding]:
     except httpx2.HTTPError as problem:
         said = f"{address} does not answer: {type(problem).__name__}"
         proxy = " (through the proxy of the environment)" if os.environ.get("HTTPS_PROXY") else ""
-        yield Finding("index", "yellow", said + proxy, "Set LIMNER_INDEX_URL to one that does.")
+        yield Finding("index", "yellow", said + proxy, "Set PIP_INDEX_URL to one that does.")
         return
     if answer.status_code >= 400:
         said = f"{address} answers {answer.status_code}"
-        yield Finding("index", "yellow", said, "Set LIMNER_INDEX_URL to a package index.")
+        yield Finding("index", "yellow", said, "Set PIP_INDEX_URL to a package index.")
         return
     yield Finding("index", "green", f"{address} answers")
     if date := answer.headers.get("date"):

@@ -119,8 +119,8 @@ def curl_lines(at: Place) -> list[str]:
     body = '{"prompt": "a person", "image_url": "https://…/me.jpg"}'
     return [
         f"curl{trust}{key} {queue} -H 'content-type: application/json' -d '{body}'",
-        f"curl{trust}{key} {queue}/requests/<request_id>/status?logs=1",
-        f"curl{trust}{key} {queue}/requests/<request_id>",
+        f"curl{trust}{key} '{queue}/requests/REQUEST_ID/status?logs=1'",
+        f"curl{trust}{key} {queue}/requests/REQUEST_ID",
     ]
 
 

@@ -23,6 +23,7 @@ from fastapi import FastAPI
 import limner
 from limner.cli.about import about
 from limner.cli.house import (
+    largest_body,
     open_files,
     open_ledger,
     picture_signer,
@@ -139,7 +140,7 @@ def serve(
                     retention=settings.upload_retention,
                     quota=UploadQuota(tally, settings.upload_quota),
                 ),
-                max_body_bytes=settings.max_body_bytes,
+                max_body_bytes=largest_body(settings),
                 open_without_keys=local,
                 public_url=settings.public_url,
                 # Whoever is only near has the disk too; whoever comes from elsewhere has not.
@@ -238,7 +239,7 @@ def web_server(app: FastAPI, listen: Listen, settings: Settings) -> uvicorn.Serv
         ssl_certfile=listen.tls_cert,
         ssl_keyfile=listen.tls_key,
         timeout_graceful_shutdown=5,
-        ws_max_size=settings.max_body_bytes,
+        ws_max_size=largest_body(settings),
     )
     if not listen.tls:
         return uvicorn.Server(config)

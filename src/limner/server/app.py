@@ -212,12 +212,12 @@ def _cors(parts: ServerParts) -> Middleware:
 
 
 def _own_routes(app: FastAPI, parts: ServerParts) -> None:
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, str]:
         """Alive: says nothing of workers or models."""
         return {"status": "ok"}
 
-    @app.get("/ready")
+    @app.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> JSONResponse:
         """Able to take requests: the ledger answers, and a worker of ours is alive."""
         up = parts.ready()
