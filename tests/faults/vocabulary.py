@@ -142,7 +142,7 @@ def fill_the_disk(world: World, chance: random.Random) -> frozenset[int]:
 def spoil_the_disk(world: World, chance: random.Random) -> frozenset[int]:
     """The kernel makes it read-only under the running server; only a restart helps."""
     assert world.disk is not None
-    world.disk.spoil()
+    world.disk.spoil(world.groups)
     time.sleep(chance.uniform(0.3, 2))
     killed = world.kill_everything() | frozenset(world.strays())
     for pid in killed:

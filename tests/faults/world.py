@@ -63,7 +63,8 @@ class World:
 
     def __init__(self, plan: Plan, chance: random.Random) -> None:
         self.plan = plan
-        self._groups: list[int] = []
+        #: Process groups of every server there was, and its workers.
+        self.groups: list[int] = []
         self._seen: set[int] = set()
         self._port = free_port(chance)
         self.front: Line | None = None
@@ -122,7 +123,7 @@ class World:
         """Start the server, which starts its workers."""
         home = self.plan.home if self.disk is None else self.plan.home / "disk"
         self.server = Server(home, env=self._env, port=self._port, hasty=True)
-        self._groups.append(self.server.process.pid)
+        self.groups.append(self.server.process.pid)
 
     def workers(self) -> frozenset[int]:
         """Process ids of the workers there are now."""
@@ -177,7 +178,7 @@ class World:
         self._opened.close()
 
     def _end(self) -> None:
-        for group in self._groups:
+        for group in self.groups:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         with suppress(AttributeError):
