@@ -29,12 +29,12 @@ ROOM = 96 << 20
 class Disk:
     """A small disk, mounted on a folder; close it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, room: int = ROOM) -> None:
         self._folder = folder
         self._image = folder.with_name(folder.name + ".disk")
         self._ballast = folder / "ballast"
         with self._image.open("wb") as image:
-            image.truncate(ROOM)
+            image.truncate(room)
         # Without blocks that only root may use: a server is not root's everywhere.
         _run("mkfs.ext4", "-q", "-m", "0", str(self._image))
         folder.mkdir(parents=True, exist_ok=True)
