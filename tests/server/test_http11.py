@@ -35,6 +35,13 @@ def test_a_body_of_many_chunks_has_no_bound_but_its_own(server: Server) -> None:
     assert head.startswith(b"HTTP/1.1 200")
 
 
+def test_empty_lines_without_end_are_hung_up_on(server: Server) -> None:
+    """They may stand before a call (RFC 9112, 2.2), and are of none."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
+        line.sendall(b"\r\n" * 40 * KIB)
+        assert line.recv(KIB).startswith(b"HTTP/1.1 431")
+
+
 def test_a_long_head_is_taken(server: Server) -> None:
     assert raw(server, FAIR)[0].startswith(b"HTTP/1.1 200")
 

@@ -66,6 +66,7 @@ class Http11(HttpToolsProtocol):
         # What begins in the middle of ``data`` is counted from the next on.
         if self._idle < began or self._idle <= LONGEST_HEAD or self.transport.is_closing():
             return
-        if self._in_head or not self.cycle.response_started:
+        # There is no cycle before the first call, whatever its type says.
+        if self._in_head or not getattr(self.cycle, "response_started", False):
             self.transport.write(_TOO_LONG)
         self.transport.close()
