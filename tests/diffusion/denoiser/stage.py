@@ -15,9 +15,9 @@ from limner.diffusion.sampling import Progress
 from tests.diffusion.denoiser.small import Request, networks
 
 
-def denoiser(places: int) -> Denoiser:
-    """One with so many places in every call."""
-    return Denoiser(lambda _device, _size: places)
+def denoiser(places: int | None) -> Denoiser:
+    """One with so many places in every call; None: with as many as a server's have here."""
+    return Denoiser() if places is None else Denoiser(lambda *_: places)
 
 
 @contextmanager
@@ -45,11 +45,11 @@ def latents(steps: Generator[Progress, None, list[Tensor]]) -> list[Tensor]:
             return end.value
 
 
-def alone(request: Request, places: int) -> list[Tensor]:
+def alone(request: Request, places: int | None) -> list[Tensor]:
     return latents(denoiser(places).draw(request.work(), request.seeds))
 
 
-def together(requests: Sequence[Request], places: int) -> list[list[Tensor]]:
+def together(requests: Sequence[Request], places: int | None) -> list[list[Tensor]]:
     """Each request's latents, when they arrive at the calls that they say, first come first."""
     ours = denoiser(places)
     waiting = sorted(requests, key=lambda request: request.arrives)

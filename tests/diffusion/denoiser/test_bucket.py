@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from limner.diffusion.denoiser.bucket import Asked, Bucket
 from limner.diffusion.denoiser.denoiser import Denoiser
-from limner.diffusion.denoiser.reading import rows_of
+from limner.diffusion.denoiser.reading import Row, rows_of
 from tests.diffusion.denoiser.small import Request, networks
+from tests.diffusion.denoiser.stage import latents
 from tests.diffusion.denoiser.stock import distance, stock_latents, stock_predictions
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -80,12 +81,7 @@ def counted(*modules: nn.Module) -> Iterator[Counter[str]]:
 
 
 def finished(request: Request) -> list[Tensor]:
-    steps = Denoiser().draw(request.work(), request.seeds)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return latents(Denoiser().draw(request.work(), request.seeds))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -107,7 +103,7 @@ def test_what_is_read_at_every_step_is_computed_once(
     with counted(attention.to_q, control.controlnet_cond_embedding.conv_in) as calls:
         finished(Request(family, steps=5, control=0.5, seeds=(1, 2)))
     rows, steps, seeds = 2, 5, 2
-    assert calls == {"0": rows * steps * seeds, "1": 1}
+    assert calls == {"0": steps * seeds, "1": 1}, "a guided pair is one call"
     for own in (attention.to_k, attention.to_v, its_own.to_k, its_own.to_v):
         assert products[own.weight.data_ptr()] == rows
 
@@ -128,7 +124,7 @@ def test_a_closed_window_is_not_run(family: str) -> None:
     with counted(control.conv_in) as calls:
         finished(Request(family, steps=5, control=0.5, control_window=2))
         finished(Request(family, steps=5, control=0.0))
-    assert calls == {"0": 2 * 2}
+    assert calls == {"0": 2}
 
 
 def test_an_adapters_closed_window_costs_no_attention(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +147,26 @@ def test_an_adapters_closed_window_costs_no_attention(monkeypatch: pytest.Monkey
 def test_a_drawing_equals_diffusers_own_in_fp32(family: str) -> None:
     request = Request(family, control=0.8, control_window=3, window=2, seeds=(1, 2), steps=5)
     assert distance(finished(request), stock_latents(request)) < 1e-5
+
+
+def test_on_a_cpu_a_call_is_one_sample_whose_rows_always_stand_in_the_same_order() -> None:
+    """What a row's bits are there depends on where it stands, and beside whom."""
+    network, ours = networks("sd15").network, Denoiser()
+    calls, seated = Counter[int](), set[tuple[Row | None, ...]]()
+
+    def look(_: nn.Module, given: tuple[Tensor]) -> None:
+        calls[len(given[0])] += 1
+        seated.update(tuple(each._sitting) for each in ours._buckets[network].values())
+
+    hook = network.net.conv_in.register_forward_pre_hook(look)
+    requests = [
+        Request(steps=3, seeds=(1, 2)),
+        Request(steps=3, seeds=(3,), caller="b"),
+        Request(steps=3, seeds=(4,), guidance=1.0, caller="c"),
+    ]
+    jobs = [ours.begin(request.work(), request.seeds) for request in requests]
+    for job in jobs:
+        latents(job.follow())
+    hook.remove()
+    assert calls == {2: 3 * 3, 1: 3}
+    assert {rows for rows in seated if any(rows)} == {job.samples[0].rows for job in jobs}

@@ -199,7 +199,7 @@ def test_requests_from_many_threads_are_all_drawn() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(equal(drawn[request], alone(request, 1)) for request in requests)
+    assert all(equal(drawn[request], alone(request, None)) for request in requests)
 
 
 def test_a_network_with_parts_unknown_here_is_refused() -> None:

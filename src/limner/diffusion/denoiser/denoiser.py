@@ -30,20 +30,23 @@ from limner.diffusion.denoiser.pace import Given, Meter
 from limner.diffusion.denoiser.reading import rows_of
 from limner.diffusion.denoiser.sample import Sample, Verdict, advance
 from limner.diffusion.denoiser.turns import Turns, Waiting
-from limner.diffusion.sampling import Draft, Progress, Task, noise
+from limner.diffusion.sampling import Draft, Progress, noise
 from limner.errors import BrokenPicture
 
-Rows = Callable[[torch.device, tuple[int, int]], int]
+#: Rows in one call, for a device, a size (width, height) and the rows of one sample.
+Rows = Callable[[torch.device, tuple[int, int], int], int]
 
 #: Buckets of one network that stay when nobody sits in them.
 MOST_KEPT = 4
 
 
 class Shape(NamedTuple):
-    """Of a call's tensors: the picture (width, height), and how many tokens each row reads."""
+    """Of a call's tensors: the picture (width, height), how many tokens each row reads, and how
+    many rows there is room for."""
 
     size: tuple[int, int]
     lengths: tuple[int, ...]
+    places: int
 
 
 @dataclass(eq=False, slots=True)
@@ -52,6 +55,7 @@ class _Live(Waiting):
 
     sample: Sample
     job: Job
+    shape: Shape
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,7 +72,6 @@ class Denoiser:
     """One device's. Safe to use from several threads; their requests share its steps."""
 
     def __init__(self, rows: Rows = rows_per_call) -> None:
-        """``rows``: in one call, for a device and a size (width, height)."""
         self.meter = Meter()
         self._rows = rows
         self._turns = Turns()
@@ -164,22 +167,22 @@ class Denoiser:
             return bool(self._live)
 
     def _seated(self, job: Job) -> list[_Live]:
-        work, task = job.work, job.work.task
-        network = work.network
-        company = network, _shape(task)
+        work, network = job.work, job.work.network
         first = job.samples[0]
+        shape = self._shape(work, len(first.rows))
+        company = network, shape
         steps = range(first.step, first.step + len(first.table))
         costs = [_cost(first, step, xl=network.xl) for step in steps]
         busy = {each.caller for each in self._live}
         due = self._turns.arrive(work.caller, sum(costs) * len(job.samples), busy)
         return [
-            _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job)
+            _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job, shape)
             for sample in job.samples
         ]
 
     def _step(self) -> None:
         """Whose turn it is, and who fills up the call, take a step."""
-        chosen = self._turns.choose(self._live, self._places)
+        chosen = self._turns.choose(self._live, lambda each: each.shape.places)
         self._turns.charge(chosen)
         before, self._taken = self._taken, []
         try:
@@ -210,7 +213,7 @@ class Denoiser:
         began = self.meter.clock()
         samples = [each.sample for each in chosen]
         asked = [row for sample in samples for row in sample.asked()]
-        places, bucket = self._places(chosen[0]), self._bucket(chosen[0])
+        places, bucket = chosen[0].shape.places, self._bucket(chosen[0])
         predicted: list[Tensor] = []
         for first in range(0, len(asked), places):
             predicted += bucket(asked[first : first + places])
@@ -240,19 +243,22 @@ class Denoiser:
     def _bucket(self, each: _Live) -> Bucket:
         """Its company's. Those of a network are kept for the next, as far as they were used last:
         on a GPU the first call is recorded for seconds."""
-        network, shape = each.job.work.network, _shape(each.job.work.task)
+        network, shape = each.job.work.network, each.shape
         kept = self._buckets.setdefault(network, OrderedDict())
         if shape not in kept:
             calls = self._recorder.recordings() if network.recorded else at_once
-            kept[shape] = Bucket(network, self._places(each), calls)
+            kept[shape] = Bucket(network, shape.places, calls)
         kept.move_to_end(shape)
         if len(kept) > MOST_KEPT:
             kept.popitem(last=False)
         return kept[shape]
 
-    def _places(self, each: _Live) -> int:
-        work = each.job.work
-        return self._rows(work.network.net.device, work.task.size)
+    def _shape(self, work: Work, own: int) -> Shape:
+        """Every tensor of a call has one shape: who says more keeps other company."""
+        task = work.task
+        read = task.positive.said.states, *task.positive.tokens
+        places = self._rows(work.network.net.device, task.size, own)
+        return Shape(task.size, tuple(each.shape[1] for each in read), places)
 
 
 def _cost(sample: Sample, step: int, *, xl: bool) -> float:
@@ -260,9 +266,3 @@ def _cost(sample: Sample, step: int, *, xl: bool) -> float:
     task = sample.task
     heard = sum(bool(control.at(step)) for control in task.controls)
     return len(sample.rows) * row_cost(task.size, heard, xl=xl)
-
-
-def _shape(task: Task) -> Shape:
-    """Every tensor of a call has one shape: who says more keeps other company."""
-    read = task.positive.said.states, *task.positive.tokens
-    return Shape(task.size, tuple(each.shape[1] for each in read))
