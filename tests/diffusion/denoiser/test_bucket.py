@@ -170,3 +170,26 @@ def test_on_a_cpu_a_call_is_one_sample_whose_rows_always_stand_in_the_same_order
     hook.remove()
     assert calls == {2: 3 * 3, 1: 3}
     assert {rows for rows in seated if any(rows)} == {job.samples[0].rows for job in jobs}
+
+
+@pytest.mark.parametrize("copies", [0, 1, 5, 20, 60])
+def test_a_row_that_could_not_be_seated_is_seated_by_the_next_call(
+    copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it reads lay half over what another reads, as when memory ran out."""
+    network = networks("sd15", torch.float64).network
+    before, own = (asked(Request(control=0.5, words=words), 0, 500.0) for words in (0, 1))
+    expected = Bucket(network, 2)(own)
+    bucket, copy, left = Bucket(network, 2), Tensor.__setitem__, iter(range(copies))
+    bucket(before)
+
+    def until_memory_is_out(tensor: Tensor, place: Any, value: Any) -> None:
+        if next(left, None) is None:
+            raise torch.OutOfMemoryError
+        copy(tensor, place, value)
+
+    with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
+        patched.setattr(Tensor, "__setitem__", until_memory_is_out)
+        bucket(own)
+    for answer, right in zip(bucket(own), expected, strict=True):
+        assert torch.equal(answer, right)
