@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -74,6 +75,12 @@ def together(requests: Sequence[Request], places: int | None) -> list[list[Tenso
                 for request in [each for each in jobs if each not in drawn]:
                     drawn[request] = latents(jobs[request].follow())
     return [drawn[request] for request in requests]
+
+
+def rest(ours: Denoiser) -> None:
+    """Until it has nothing left to do."""
+    while ours._thread is not None:
+        time.sleep(0.01)
 
 
 def equal(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:
