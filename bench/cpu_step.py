@@ -8,9 +8,9 @@ machine they say more than a clock does. Ratios to the first. Knows networks.
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
-import sys
 import time
 from collections.abc import Callable
 
@@ -81,8 +81,11 @@ def _inputs(pair: Twins, side: int) -> tuple[torch.Tensor, ...]:
 
 def main() -> None:
     """Measure and print."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "sd15"
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("network", nargs="?", choices=sorted(SIDES), default="sd15")
+    parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
+    told = parser.parse_args()
+    name, rounds = str(told.network), int(told.rounds)
     torch.set_num_threads(1)
 
     def seconds(call: Callable[[], object]) -> Callable[[], float]:
