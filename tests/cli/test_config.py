@@ -23,7 +23,7 @@ Write = Callable[[str], Path]
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting from outside: no variable, no file here, none of the user's own."""
     for name in list(os.environ):
-        if name.startswith("LIMNER_") or name == "PIP_INDEX_URL":
+        if name.startswith("LIMNER_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
     (tmp_path / "here").mkdir()
@@ -163,15 +163,15 @@ def test_a_wrong_setting_ends_a_command_as_wrong_usage(monkeypatch: pytest.Monke
 def test_what_config_shows_is_a_limner_toml_without_secrets(
     here: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "https://me:hunter2@example.com/simple")
+    monkeypatch.setenv("LIMNER_PUBLIC_URL", "https://me:hunter2@example.com/simple")
     code, told, _ = limner("config", "show", "--origin")
     assert code == 0
     assert "hunter2" not in told
-    assert 'index_url = "https://****@example.com/simple"' in told
+    assert 'public_url = "https://****@example.com/simple"' in told
     # What is not set has no word in TOML.
     as_json = json.loads(limner("config", "show", "--json")[1])
     assert tomllib.loads(told) == {k: value for k, value in as_json.items() if value is not None}
-    here('home = "state"\nindex_url = "https://example.org"\nlog_level = "error"')
+    here('home = "state"\npublic_url = "https://example.org"\nlog_level = "error"')
     shown = limner("config", "show")[1]
     here(shown)
     assert limner("config", "show")[1] == shown

@@ -129,6 +129,17 @@ def test_a_server_for_others_needs_a_key_first(tmp_path: Path, free_port: str) -
     assert checks["keys"]["state"] == "green"
 
 
+def test_keys_are_looked_for_in_the_database_that_is_set(tmp_path: Path, free_port: str) -> None:
+    words = ("doctor", "--json", "--host", "0.0.0.0", "--port", free_port)
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    assert runs(tmp_path, "keys", "create", LIMNER_DATABASE_URL=url).returncode == 0
+    assert not (tmp_path / "limner.db").exists()
+    assert told(runs(tmp_path, *words, LIMNER_DATABASE_URL=url))["keys"]["state"] == "green"
+    away = "postgresql://limner@127.0.0.1:1/limner?connect_timeout=2"
+    keys = told(runs(tmp_path, *words, LIMNER_DATABASE_URL=away))["keys"]
+    assert (keys["state"], "LIMNER_DATABASE_URL" in keys["step"]) == ("red", True)
+
+
 def test_a_taken_port_and_a_home_that_is_none_are_found(tmp_path: Path) -> None:
     home = tmp_path / "file"
     home.write_text("")
@@ -204,7 +215,7 @@ def index() -> Iterator[str]:
 def test_the_index_is_asked_only_if_told_to(tmp_path: Path, free_port: str, index: str) -> None:
     def checks(*words: str, url: str) -> dict[str, dict[str, Any]]:
         words = ("doctor", "--json", "--port", free_port, *words)
-        return told(runs(tmp_path, *words, LIMNER_INDEX_URL=url))
+        return told(runs(tmp_path, *words, PIP_INDEX_URL=url))
 
     nowhere = f"http://127.0.0.1:{free_port}/"
     assert "was not asked" in checks(url=nowhere)["index"]["said"]

@@ -30,7 +30,7 @@ def ended(home: Path, ago: float, made: str) -> str:
     url = f"sqlite:///{home / 'limner.db'}"
     with Ledger(url, retention=HOUR, clock=lambda: time.time() - ago) as ledger:
         ledger.submit(Submission("a/one", {})).result()
-        (claimed,) = ledger.claim("worker", ["a/one"], 1).result()
+        (claimed,) = ledger.claim("worker", ["a/one"], 1).result().requests
         ledger.finish(claimed.id, claimed.attempt, Outcome(200, {}, files=(made,))).result()
         return claimed.id
 

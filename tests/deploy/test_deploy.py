@@ -54,9 +54,19 @@ def commands() -> Iterator[list[str]]:
         yield line.replace("%i", "cuda:0").split()
 
 
+@pytest.mark.parametrize(
+    "name", ["Dockerfile.cuda", "systemd/limner-worker@.service", "systemd/limner.service"]
+)
+def test_weights_are_kept_where_the_state_is(name: str) -> None:
+    """The hub's cache is in the user's home, which a container loses and a unit does not see."""
+    text = (DEPLOY / name).read_text()
+    said = dict(re.findall(r"\b(LIMNER_HOME|HF_HOME)=(\S+)", text))
+    assert Path(said["HF_HOME"]).is_relative_to(said["LIMNER_HOME"])
+
+
 def test_every_command_line_is_one_that_limner_understands() -> None:
     given = list(commands())
-    assert len(given) == 9
+    assert len(given) == 10
     for arguments in given:
         # Its options are parsed before help is asked for, and wrong ones refused.
         told = CliRunner().invoke(app, [*arguments, "--help"])
@@ -109,7 +119,7 @@ def test_keda_counts_what_waits_and_runs(postgres: Postgres) -> None:
     with Ledger(url) as ledger, engine.connect() as connection:
         for _ in range(5):
             ledger.submit(Submission("a/one", {})).result()
-        (first, _) = ledger.claim("w", ["a/one"], 2).result()
+        (first, _) = ledger.claim("w", ["a/one"], 2).result().requests
         ledger.finish(first.id, first.attempt, Outcome(200, {})).result()
         ledger.compact().result()
         assert connection.exec_driver_sql(query).scalar() == 4

@@ -86,6 +86,7 @@ def test_a_model_type_is_pulled_once_and_shown_as_here(operator: Operator) -> No
     shown = operator.runs("models", HF_HUB_OFFLINE="1").stdout
     here = {line.split()[0] for line in shown.splitlines() if line.rstrip().endswith("yes")}
     assert here == {*MODEL_TYPES["1_5-v1"].needs, SAFETY}
+    assert "no: `limner pull instantid`" in shown
 
     before = len(operator.hub.gets(""))
     assert operator.runs("pull", asked).returncode == 0, "accepted once, accepted for good"

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 
 from limner.endpoints import ENDPOINTS
 from limner.files.disk import DiskStore
+from limner.files.tally import Tally
 from limner.requests.ledger import Ledger
 from limner.server.app import ServerParts, create_app
+from limner.server.quota import UploadQuota
 from limner.server.storage import StorageLimits
 
 
@@ -25,13 +27,14 @@ def whole_app() -> FastAPI:
         tempfile.TemporaryDirectory() as folder,
         Ledger(f"sqlite:///{folder}/ledger.db", lease=10, retention=60) as ledger,
     ):
+        files = DiskStore(Path(folder) / "files")
         return create_app(
             ServerParts(
                 ledger=ledger,
-                files=DiskStore(Path(folder) / "files"),
+                files=files,
                 endpoints=ENDPOINTS,
                 post=_unsent,
-                storage=StorageLimits(max_bytes=1, retention=1),
+                storage=StorageLimits(1, retention=1, quota=UploadQuota(Tally(files), 0)),
                 max_body_bytes=1,
                 open_without_keys=True,
             )

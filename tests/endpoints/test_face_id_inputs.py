@@ -222,7 +222,7 @@ def test_the_base_models_are_said_to_be_unused_only_when_given(portray: Portray)
 def test_the_prompts_own_words_are_in_no_log_line(portray: Portray) -> None:
     drawn = portray(prompt="a zyxomma in the desert with glasses", negative_prompt="frobnication")
     assert "Understood of the prompt: set in: desert, glasses" in drawn.said
-    assert "2 words of the prompts" in drawn.said
+    assert "beyond the sketch engine: 2." in drawn.said
     for word in ("zyxomma", "frobnication"):
         assert word not in drawn.said
 

@@ -75,7 +75,7 @@ def test_the_prompts_own_words_are_in_no_log_line(draw: Draw) -> None:
     drawn = draw(prompt="a zyxomma eating quincunxes with glasses", negative_prompt="frobnication")
     assert "Understood of the prompt: glasses" in drawn.said
     # "eating", the two animals and the noun of the negative prompt.
-    assert "4 words of the prompts" in drawn.said
+    assert "beyond the sketch engine: 4." in drawn.said
     for word in ("zyxomma", "quincunx", "frobnication", "eating"):
         assert word not in drawn.said
 

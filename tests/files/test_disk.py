@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from limner.files.disk import PARTS_LIFE, DiskStore
-from limner.files.room import COUNTED_FOR, DiskRoom
+from limner.files.room import DiskRoom
 from limner.files.store import Description, reserve
+from limner.files.tally import COUNTED_FOR, Tally
 from tests.files.conftest import START, Clock
 
 FACE = b"the bytes of a face"
@@ -118,12 +119,33 @@ def test_a_full_disk_leaves_nothing_behind(
     assert lies_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("about", ["", "{", "[]", '{"name": 1}', "\xff\xfe"])
+def test_a_description_that_cannot_be_read_hides_its_file_and_stops_no_sweep(
+    disk: DiskStore, tmp_path: Path, about: str
+) -> None:
+    broken, name = reserve("a.png"), reserve("b.png")
+    for each in (broken, name):
+        disk.save(each, [FACE], SAID)
+    (place,) = tmp_path.rglob(broken)
+    (place / "about.json").write_bytes(about.encode("latin-1"))
+    os.utime(place, (START, START))
+    assert disk.find(broken) is None
+    assert [file.name for file in disk.listing()] == [name]
+    assert disk.expire(START + 60) == 1
+    assert len(lies_in(tmp_path)) == 1
+    # Nobody knows when its time comes, and nobody can ask for it.
+    now = START + PARTS_LIFE + 1
+    assert [due.name for due in disk.overdue(now)] == [broken]
+    assert disk.expire(now) == 1
+    assert lies_in(tmp_path) == []
+
+
 def test_what_is_kept_is_counted_once_a_minute_and_room_is_looked_at_each_time(
     tmp_path: Path,
 ) -> None:
     now = 0.0
     store = DiskStore(tmp_path / "files")
-    room = DiskRoom(tmp_path, store, lambda: now)
+    room = DiskRoom(tmp_path, Tally(store, lambda: now))
     store.save(reserve("a.png"), [b"12345"], Description("image/png"))
     assert (room().files, room().kept) == (1, 5)
     store.save(reserve("b.png"), [b"123"], Description("image/png"))

@@ -13,6 +13,7 @@ from tests.compat.test_webhooks import Receiver
 from tests.playground.conftest import Visit
 from tests.playground.test_access import violations
 from tests.rig.process import Server
+from tests.server.conftest import new_key
 
 QUEUE = "/queue.fal.run/limner/metronome"
 
@@ -126,6 +127,20 @@ def test_the_first_key_is_made_here_and_opens_this_page_from_then_on(
     page.get_by_role("button", name="Really end?").click()
     expect(page.get_by_text("Ended")).to_be_visible()
     assert own_server.get("/limner/v1/me", headers=second).status_code == 401
+
+
+def test_a_narrow_page_of_a_user_has_room_for_the_key_and_makes_none(
+    visit: Visit, own_server: Server
+) -> None:
+    user = new_key(own_server.home, "api")
+    narrow = {"width": 320, "height": 740}
+    page = visit("#/keys", base=own_server.base, locale="de-DE", viewport=narrow)
+    page.get_by_label("Schlüssel").fill(user["authorization"].removeprefix("Key "))
+    page.get_by_role("button", name="Eintreten").click()
+    expect(page.get_by_role("button", name="Schlüssel vergessen")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    expect(page.get_by_text("limner keys create --scope admin")).to_be_visible()
+    expect(page.get_by_role("button", name="Schlüssel machen")).to_have_count(0)
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,14 @@ def test_what_is_no_picture_is_told_before_and_after_sending(visit: Visit) -> No
     text = {"name": "note.txt", "mimeType": "text/plain", "buffer": b"no picture"}
     page.locator(PHOTO).set_input_files(text)  # pyright: ignore[reportArgumentType]
     expect(fault).to_contain_text("“note.txt” is not a picture")
+
+    # A photo that a browser may not know (HEIC, TIFF) is sent, and no broken picture is shown.
+    heic = {"name": "me.heic", "mimeType": "image/heic", "buffer": b"\0\0\0\x18ftypheic"}
+    page.locator(PHOTO).set_input_files(heic)  # pyright: ignore[reportArgumentType]
+    expect(page.get_by_text("This browser cannot show “me.heic”")).to_be_visible()
+    assert page.locator("main img").count() == 0
+    run(page)
+    expect(fault).to_contain_text("HEIC pictures are not supported")
     liar = {"name": "liar.png", "mimeType": "image/png", "buffer": b"no picture either"}
     page.locator(PHOTO).set_input_files(liar)  # pyright: ignore[reportArgumentType]
     run(page)

@@ -46,7 +46,7 @@ class Book:
                 Submission(ENDPOINT, given, webhook_url=f"http://hook/{mark}", store_io=store_io)
             ).result()
         drawn: list[str] = []
-        for request in self.ledger.claim("worker", [ENDPOINT], number).result():
+        for request in self.ledger.claim("worker", [ENDPOINT], number).result().requests:
             preview, answer = os.urandom(5_000), os.urandom(1_500).hex()
             traces.content("preview", preview)
             traces.content("answer", answer.encode())

@@ -5,6 +5,7 @@ The routes are those of the app itself, so a new one that names something cannot
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from fastapi.routing import iter_route_contexts
 from tests.docs.whole import whole_app
 from tests.privacy.outside import Outside
 from tests.rig.process import Server, eventually
+from tests.server.test_realtime import connect
 
 APP = "limner/metronome"
 DESK, PLATFORM = "/limner/v1", "/api.fal.ai/v1/models"
@@ -169,6 +171,23 @@ def test_the_same_idempotency_key_of_another_key_is_another_request(house: House
     said = {**house.stranger, "idempotency-key": "the same"}
     asked = house.server.post(f"/queue.fal.run/{APP}", json={"steps": 0}, headers=said)
     assert asked.json()["request_id"] != house.names["request_id"]
+
+
+def test_what_is_drawn_over_a_line_is_its_keys_alone(house: House) -> None:
+    for path in (f"/fal.run/{APP}/realtime", f"/ws.fal.run/{APP}"):
+        before = house.known()
+        with connect(house.server, path, additional_headers=house.stranger) as line:
+            # An id in a message is an echo, and names nobody's request.
+            line.send(json.dumps({"steps": 0, "request_id": house.names["request_id"]}))
+            told = str(line.recv(20))
+        assert house.names["name"] not in told
+        assert house.known() == before
+        with connect(house.server, path, additional_headers=house.owner) as line:
+            line.send('{"steps": 0}')
+            request_id = json.loads(line.recv(20))["request_id"]
+        asked = f"/queue.fal.run/{APP}/requests/{request_id}"
+        assert house.server.get(asked, headers=house.owner).status_code == 200
+        assert house.server.get(asked, headers=house.stranger).status_code == 404
 
 
 def test_a_browsers_token_reaches_requests_of_its_application_and_nothing_else(

@@ -45,7 +45,7 @@ def submit(ledger: Ledger, endpoint: str = ONE, **said: object) -> str:
 
 
 def claim(ledger: Ledger, worker: str = "w", limit: int = 1, *endpoints: str) -> list[str]:
-    claimed = ledger.claim(worker, endpoints or (ONE,), limit).result()
+    claimed = ledger.claim(worker, endpoints or (ONE,), limit).result().requests
     return [request.id for request in claimed]
 
 
@@ -90,6 +90,32 @@ def test_of_requests_that_lost_a_worker_each_worker_holds_one(ledger: Ledger, cl
     assert claim(ledger, "w", 9, ONE, TWO) == []
     assert ledger.finish(lost[0], 2, Outcome(200, {})).result()
     assert claim(ledger, "w", 9, ONE, TWO) == [lost[2]]
+
+
+def test_a_claim_says_whether_more_may_be_had_as_soon_as_something_ends(
+    ledger: Ledger, clock: Clock
+) -> None:
+    def more(worker: str, limit: int) -> tuple[int, bool]:
+        claimed = ledger.claim(worker, [ONE, TWO], limit).result()
+        return len(claimed.requests), claimed.more
+
+    assert more("w", 1) == (0, False)
+    submit(ledger)
+    assert more("w", 2) == (1, False)
+    for endpoint in (ONE, TWO, ONE):
+        submit(ledger, endpoint)
+    assert more("died", 2) == (2, True)
+    assert more("w", 2) == (1, False)
+    clock.now += LEASE + 1
+    ledger.reap().result()
+    # One of those that lost a worker is left until this worker has ended the other.
+    assert more("w", 9) == (1, True)
+    assert more("other", 9) == (1, True)
+    assert more("third", 9) == (1, True)
+    assert more("fourth", 9) == (1, True)
+    assert more("w", 9) == (0, False)
+    ledger.create_key("api", 1).result()
+    assert more("w", 9) == (0, True)
 
 
 def test_a_key_at_its_limit_is_stepped_over_until_one_of_its_ends(ledger: Ledger) -> None:

@@ -56,7 +56,7 @@ def submit(ledger: Ledger, **said: object) -> Request:
 
 
 def claim(ledger: Ledger) -> Request:
-    (request,) = ledger.claim("worker", [ENDPOINT], 1).result()
+    (request,) = ledger.claim("worker", [ENDPOINT], 1).result().requests
     return request
 
 
@@ -107,7 +107,7 @@ def test_processes_that_claim_at_once_never_get_the_same_request(url: str) -> No
         "import sys\n"
         "from limner.requests.ledger import Ledger\n"
         "with Ledger(sys.argv[1]) as ledger:\n"
-        "    while claimed := ledger.claim('w', ['a/one'], 2).result():\n"
+        "    while claimed := ledger.claim('w', ['a/one'], 2).result().requests:\n"
         "        print(*(request.id for request in claimed), sep='\\n')\n"
     )
     workers = [
@@ -197,7 +197,10 @@ def test_while_another_process_holds_the_database_writers_wait_and_then_are_told
         other.execute("ROLLBACK")
         other.close()
         after = submit(ledger)
-        assert [r.id for r in ledger.claim("w", [ENDPOINT], 9).result()] == [before.id, after.id]
+        assert [r.id for r in ledger.claim("w", [ENDPOINT], 9).result().requests] == [
+            before.id,
+            after.id,
+        ]
 
 
 def test_a_commit_is_as_durable_as_the_most_that_is_asked_of_it(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=held, endpoint=st.sampled_from(ENDPOINTS), limit=st.integers(1, 3))
     def claim(self, endpoint: str, limit: int):
-        claimed = self.ledger.claim("worker", [endpoint], limit).result()
+        claimed = self.ledger.claim("worker", [endpoint], limit).result().requests
         expected = self.claimable(endpoint, limit)
         assert [request.id for request in claimed] == [r.id for r in expected]
         for r in expected:

@@ -69,7 +69,7 @@ def test_what_waits_in_an_older_database_is_drawn_in_its_order(old: str) -> None
         assert places == {"first": 0, "second": 1, "third": 2, "low": 3, "running": None}
         late = ledger.submit(Submission(ENDPOINT, {}, key_id="")).result()
         assert ledger.position(late.id).result() == 3
-        claimed = ledger.claim("w", [ENDPOINT], 9).result()
+        claimed = ledger.claim("w", [ENDPOINT], 9).result().requests
         assert [each.id for each in claimed] == ["first", "second", "third", late.id, "low"]
         assert claimed[4].submission.priority is Priority.LOW
         assert ledger.finish("first", 1, Outcome(200, {})).result()

@@ -55,7 +55,7 @@ def test_a_database_that_is_killed_and_comes_back_has_everything_and_nobody_fail
         ledger.hear(lambda _: heard.set()),
     ):
         before = [submit(ledger).id for _ in range(20)]
-        (running,) = ledger.claim("w", [ENDPOINT], 1).result()
+        (running,) = ledger.claim("w", [ENDPOINT], 1).result().requests
         own_postgres.kill()
         # Asked while it is away: they wait for it.
         asked = [ledger.submit(Submission(ENDPOINT, {})) for _ in range(20)]
@@ -65,7 +65,7 @@ def test_a_database_that_is_killed_and_comes_back_has_everything_and_nobody_fail
         assert beat.result(30) == {running.id: Standing.ON}
         assert ledger.finish(running.id, running.attempt, Outcome(200, {})).result()
         assert ledger.waiting(ENDPOINT).result() == 39
-        left = [request.id for request in ledger.claim("w", [ENDPOINT], 99).result()]
+        left = [request.id for request in ledger.claim("w", [ENDPOINT], 99).result().requests]
         assert left[:19] == before[1:]
         assert sorted(left[19:]) == sorted(accepted)
         heard.clear()
@@ -112,7 +112,7 @@ def test_many_workers_at_once_never_overrun_a_keys_limit(ledgers: list[Ledger]) 
         submit(ledgers[0], key_id=limited)
         submit(ledgers[0], key_id=free)
     claims = [ledgers[n % 4].claim(f"w{n}", [ENDPOINT], 2) for n in range(16)]
-    taken = [request.submission.key_id for future in claims for request in future.result()]
+    taken = [request.submission.key_id for future in claims for request in future.result().requests]
     assert taken.count(limited) == 3
     # The others' requests are taken instead.
     assert taken.count(free) == 20
@@ -123,7 +123,7 @@ def test_a_cancel_is_never_too_late_for_what_is_being_given_back(ledgers: list[L
     to the first; it has not ended, and must not be said to have."""
     for _ in range(60):
         submit(ledgers[0])
-        (request,) = ledgers[0].claim("w", [ENDPOINT], 1).result()
+        (request,) = ledgers[0].claim("w", [ENDPOINT], 1).result().requests
         ready = threading.Barrier(2)
 
         def give_back(request: Request = request, ready: threading.Barrier = ready) -> None:
@@ -159,7 +159,7 @@ def test_a_machine_whose_clock_is_wrong_moves_no_lease(
         submit(right)
         monkeypatch.setattr(time, "time", lambda: real() + 3600)
         with Ledger(url) as fast:
-            (request,) = fast.claim("w", [ENDPOINT], 1).result()
+            (request,) = fast.claim("w", [ENDPOINT], 1).result().requests
             assert fast.reap().result().requeued == ()
             assert right.heartbeat([(request.id, request.attempt)]).result() == {
                 request.id: Standing.ON

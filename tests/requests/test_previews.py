@@ -19,7 +19,7 @@ DONE = Outcome(200, {})
 def running(ledger: Ledger, *previews: bytes | None, **said: bool) -> Request:
     """A request that took a step with each of the previews."""
     ledger.submit(Submission(ENDPOINT, {}, **said)).result()  # pyright: ignore[reportArgumentType]
-    (request,) = ledger.claim("worker", [ENDPOINT], 1).result()
+    (request,) = ledger.claim("worker", [ENDPOINT], 1).result().requests
     for preview in previews:
         ledger.step(request.id, request.attempt, StepTaken("a step", preview=preview)).result()
     return request

@@ -33,7 +33,7 @@ def ended(ledger: Ledger, outcome: Outcome, **said: object) -> Request:
     """A request that a worker brought to ``outcome``."""
     input = said.pop("input", {"n": 0.1})
     ledger.submit(Submission(ENDPOINT, input, **said)).result()  # pyright: ignore
-    (claimed,) = ledger.claim("worker", [ENDPOINT], 1).result()
+    (claimed,) = ledger.claim("worker", [ENDPOINT], 1).result().requests
     assert ledger.finish(claimed.id, claimed.attempt, outcome).result()
     return kept(ledger, claimed.id)
 

@@ -16,10 +16,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -85,8 +87,14 @@ class Postgres:
 
     def kill(self) -> None:
         """kill -9 of the server and everything it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        # Backends are in groups of their own; until the last is gone, none can be started again.
+        gone = [psutil.Process(self.process.pid)]
+        gone += gone[0].children(recursive=True)
+        for process in gone:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
+        psutil.wait_procs(gone)
 
     def stop(self) -> None:
         """End at once, and take the folder along."""

@@ -10,8 +10,10 @@ import httpx2
 import pytest
 
 from limner.files.disk import DiskStore
+from limner.files.tally import Tally
 from limner.requests.ledger import Ledger
 from limner.server.app import ServerParts, create_app
+from limner.server.quota import UploadQuota
 from limner.server.storage import StorageLimits
 from limner.stages.fetch import Door
 from tests.rig.metronome import METRONOME
@@ -33,13 +35,15 @@ def call(tmp_path: Path) -> Iterator[Callable[[bool], Call]]:
     with Ledger(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
 
         def bound(to_loopback: bool) -> Call:
+            files = DiskStore(tmp_path / "files")
+            quota = UploadQuota(Tally(files), 0)
             app = create_app(
                 ServerParts(
                     ledger=ledger,
-                    files=DiskStore(tmp_path / "files"),
+                    files=files,
                     endpoints=[METRONOME],
                     post=Door(allow_private=False, max_bytes=1, timeout=1).post,
-                    storage=StorageLimits(max_bytes=1000, retention=60),
+                    storage=StorageLimits(1000, retention=60, quota=quota),
                     max_body_bytes=1000,
                     open_without_keys=to_loopback,
                 )

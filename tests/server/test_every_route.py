@@ -6,9 +6,10 @@ says to browsers that it is no page.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 import pytest
@@ -16,6 +17,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from websockets.exceptions import InvalidStatus
 
 from limner.server import problems
 from limner.server.guards import GUARDS, Guards
@@ -26,6 +28,7 @@ from tests.endpoints.test_any_json import JSON
 from tests.rig.process import Server
 from tests.server.conftest import raw
 from tests.server.test_any_call import finite
+from tests.server.test_realtime import connect, refusal
 
 METRONOME = "limner/metronome"
 HOSTS = {part: host for host, part in reversed(PARTS.items())}
@@ -39,6 +42,14 @@ ROUTES = sorted(
     for method in methods - {"HEAD", "WS"}
 )
 EACH = pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda said: said)
+
+#: Websockets, as they are opened.
+LINES = sorted(
+    f"/{HOSTS[part]}{path.replace('{app}', METRONOME)}"
+    for (part, path), methods in served(whole_app()).items()
+    if "WS" in methods
+)
+EACH_LINE = pytest.mark.parametrize("path", LINES)
 
 #: What anybody may read: nothing in it is anybody's.
 PUBLIC = {
@@ -94,9 +105,11 @@ def test_no_route_does_anything_for_a_page_of_another_site(
 def test_every_route_wants_a_key_and_an_operators_an_admins(
     guarded: Server, user: dict[str, str], tokens: str, method: str, path: str
 ) -> None:
-    if is_public(path):
-        pytest.skip("anybody may read it")
     asked = filled(path)
+    if is_public(path):
+        without = guarded.call(method, asked)
+        assert without.status_code in ({403} if "{seal}" in path else {200, 404})
+        return
     # An upload has its ticket instead, and here it has none.
     assert guarded.call(method, asked, content="{}").status_code in {401, 405}
     token = guarded.call(method, f"{asked}?fal_jwt_token={tokens}", content="{}").status_code
@@ -104,6 +117,61 @@ def test_every_route_wants_a_key_and_an_operators_an_admins(
         assert token in {401, 403}
     if path.startswith(OPERATORS):
         assert guarded.call(method, asked, headers=user, content="{}").status_code == 403
+
+
+@EACH_LINE
+def test_no_line_opens_for_a_page_of_another_site(server: Server, path: str) -> None:
+    for said in ({"origin": EVIL}, {"additional_headers": {"sec-fetch-site": "cross-site"}}):
+        assert refusal(server, path, **said)[0] == 403
+        assert refusal(server, f"{path}?fal_jwt_token=x", **said)[0] == 401
+    with connect(server, path, origin="http://localhost:3000"):
+        pass
+
+
+@EACH_LINE
+def test_every_line_wants_a_key_or_a_token_for_its_application(
+    guarded: Server, user: dict[str, str], tokens: str, path: str
+) -> None:
+    assert refusal(guarded, path)[0] == 401
+    for wrong in ("Key a:b", "Bearer", f"Key {user['authorization'].partition(':')[0][4:]}:"):
+        assert refusal(guarded, path, additional_headers={"authorization": wrong})[0] == 401
+    other = path.replace(METRONOME, "fal-ai/face-to-sticker")
+    assert refusal(guarded, f"{other}?fal_jwt_token={tokens}")[0] == 403
+    for opened in (
+        connect(guarded, path, additional_headers=user),
+        connect(guarded, f"{path}?fal_jwt_token={tokens}"),
+    ):
+        with opened as line:
+            line.send('{"steps": 0}')
+            assert line.recv(20)
+
+
+@EACH_LINE
+def test_any_handshake_and_any_frame_are_no_fault_of_ours(server: Server, path: str) -> None:
+    names = st.sampled_from(["max_buffering", "fal_webhook", "fal_jwt_token", "x"])
+    odd = SEGMENT | st.sampled_from(["²", "٣", "1", "60"])
+
+    @settings(max_examples=12, deadline=None, derandomize=True, database=None)
+    @given(
+        st.dictionaries(names, odd, max_size=2),
+        st.lists(JSON.map(json.dumps) | st.binary(max_size=50), max_size=3),
+    )
+    def call(query: dict[str, str], frames: list[str | bytes]) -> None:
+        asked = urlencode(query, errors="replace")
+        try:
+            opened = connect(server, f"{path}?{asked}")
+        except InvalidStatus as refused:
+            assert refused.response.status_code < 500, query
+            assert_guarded(refused.response.headers)
+            return
+        with opened as line:
+            for frame in [*frames, '{"steps": -1}']:
+                line.send(frame)
+            while '"steps: ' not in (told := str(line.recv(20))) and '"steps"]' not in told:
+                assert "Infinity" not in told
+                assert "NaN" not in told
+
+    call()
 
 
 @pytest.fixture(scope="module")
@@ -134,13 +202,15 @@ def line(guarded: Server, admin: dict[str, str]) -> Any:
         yield client
 
 
-@EACH
+# But for the one that starts the workers anew, and takes nothing.
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [route for route in ROUTES if not route[1].endswith("/system/renew")],
+    ids=lambda said: said,
+)
 def test_any_call_of_any_route_is_no_fault_of_ours(
     line: httpx2.Client, method: str, path: str
 ) -> None:
-    if path.endswith("/system/renew"):
-        pytest.skip("starts the workers anew, and takes nothing")
-
     @settings(max_examples=6, deadline=None, derandomize=True, database=None)
     @given(st.data())
     def call(given: st.DataObject) -> None:
@@ -157,6 +227,23 @@ def test_any_call_of_any_route_is_no_fault_of_ours(
     call()
 
 
+@pytest.mark.parametrize("place", [2**63, -(2**63) - 1, 10**30])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/limner/v1/requests?before=",
+        "/limner/v1/webhooks?before=",
+        "/limner/v1/files?skip=",
+        "/api.fal.ai/v1/models?cursor=",
+        f"/api.fal.ai/v1/models/requests/by-endpoint?endpoint_id={METRONOME}&cursor=",
+    ],
+)
+def test_a_place_that_no_list_has_is_no_fault_of_ours(
+    server: Server, path: str, place: int
+) -> None:
+    assert server.get(f"{path}{place}").status_code in {200, 400, 422}
+
+
 def assert_guarded(headers: Any) -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -168,6 +255,8 @@ def assert_guarded(headers: Any) -> None:
     ("method", "path", "headers", "status"),
     [
         ("GET", "/health", {}, 200),
+        ("HEAD", "/health", {}, 200),
+        ("HEAD", "/ready", {}, 200),
         ("GET", "/", {"accept": "text/html"}, 200),
         ("GET", "/assets/none.js", {}, 404),
         ("GET", "/nowhere", {}, 404),

@@ -164,10 +164,11 @@ def test_a_picture_in_a_wrong_field_is_not_echoed(server: Server) -> None:
 
 
 def test_a_body_over_the_limit_is_413(tmp_path_factory: pytest.TempPathFactory) -> None:
-    small = Server(tmp_path_factory.mktemp("small"), env={"LIMNER_MAX_BODY_BYTES": "1000"})
+    small = Server(tmp_path_factory.mktemp("small"), env={"LIMNER_MAX_DOWNLOAD_BYTES": "3000"})
+    limit = 4000 + 4 * 2**20  # as many bytes are 4,000 of base64, and 4 MiB may be beside them
     try:
-        refused = small.post(STICKER, json={"prompt": "x" * 2000})
-        assert refused.status_code == 413
+        assert small.post(STICKER, content=b" " * (limit + 1)).status_code == 413
+        assert small.post(STICKER, content=b" " * limit).status_code == 422
     finally:
         small.stop()
 

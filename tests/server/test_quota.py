@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -10,8 +13,10 @@ import pytest
 
 from limner.errors import Refused
 from limner.files.disk import PARTS_LIFE, DiskStore
-from limner.files.store import Description, reserve
-from limner.server.quota import COUNT_EVERY, UploadQuota
+from limner.files.room import DiskRoom
+from limner.files.store import Description, StoredFile, reserve
+from limner.files.tally import COUNTED_FOR, Tally
+from limner.server.quota import UploadQuota
 from tests.rig.process import Server
 from tests.server.conftest import new_key
 
@@ -83,27 +88,106 @@ def spent(quota: UploadQuota, owner: str, most: int = 1000) -> int:
     return 0
 
 
-def test_what_was_deleted_or_never_joined_is_free_again(tmp_path: Path) -> None:
-    now = 1000.0
-    files = DiskStore(tmp_path)
-    quota = UploadQuota(files, 1000, clock=lambda: now)
-    name = reserve("a.png")
-    files.save(name, [bytes(400)], Description("image/png", owner="me"))
+@dataclass
+class House:
+    """A quota of a thousand bytes on a disk, and its clock."""
+
+    folder: Path
+    now: float = 1000.0
+
+    def __post_init__(self) -> None:
+        self.files = DiskStore(self.folder)
+        self.tally = Tally(self.files, lambda: self.now)
+        self.quota = UploadQuota(self.tally, 1000, lambda: self.now)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_what_was_deleted_or_never_joined_is_free_again(house: House) -> None:
+    quota, name = house.quota, reserve("a.png")
+    house.files.save(name, [bytes(400)], Description("image/png", owner="me"))
     quota.look("me")
     assert spent(quota, "me") == 400
-    quota.add("me", 100)
-    quota.part("upload", "me", 1, 100)
+    assert quota.grow_part("upload", "me", 1, 100) == 100
     assert spent(quota, "me") == 500
-    files.delete(name)
-    now += COUNT_EVERY
+    house.files.delete(name)
+    house.now += COUNTED_FOR
     quota.look("me")
     assert spent(quota, "me") == 100  # the part, which no listing shows
-    now += PARTS_LIFE
+    house.now += PARTS_LIFE + 1
     quota.look("me")
     assert spent(quota, "me") == 0
 
 
+def test_what_is_on_its_way_counts_however_long_it_takes(house: House) -> None:
+    quota = house.quota
+    quota.look("me")
+    quota.add("me", 800)
+    house.now += COUNTED_FOR  # counted anew, when no listing shows it
+    quota.look("me")
+    assert spent(quota, "me") == 800
+    quota.saved("me", 800)
+    assert spent(quota, "me") == 800
+    quota.add("me", 200)
+    house.now += COUNTED_FOR
+    quota.look("me")
+    quota.give_back("me", 200)  # broken off: nothing of it ever counted as kept
+    assert spent(quota, "me") == 0
+
+
+def test_one_count_serves_the_quota_and_the_metrics(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = 0
+    listing = house.files.listing
+
+    def counted() -> Iterator[StoredFile]:
+        nonlocal counts
+        counts += 1
+        return listing()
+
+    monkeypatch.setattr(house.files, "listing", counted)
+    room = DiskRoom(house.folder, house.tally)
+    house.quota.look("me")
+    house.quota.add("me", 7)
+    house.quota.saved("me", 7)
+    assert (room().files, room().kept) == (1, 7)
+    assert counts == 1
+    house.now += COUNTED_FOR
+    assert (room().files, room().kept) == (0, 0)
+    house.quota.look("me")
+    assert counts == 2
+
+
+def test_nobody_waits_while_files_are_counted_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes are counted on the event loop, which may wait for no disk."""
+    house.quota.look("me")
+    house.now += COUNTED_FOR
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow() -> Iterator[StoredFile]:
+        began.set()
+        assert go_on.wait(30)
+        return iter(())
+
+    monkeypatch.setattr(house.files, "listing", slow)
+    with ThreadPoolExecutor(2) as threads:
+        looking = threads.submit(house.quota.look, "me")
+        try:
+            assert began.wait(30)
+            threads.submit(house.quota.add, "me", 5).result(10)
+            threads.submit(house.quota.look, "me").result(10)
+            assert not looking.done()
+        finally:
+            go_on.set()
+
+
 def test_without_a_quota_nothing_is_counted(tmp_path: Path) -> None:
-    quota = UploadQuota(DiskStore(tmp_path), 0)
+    quota = UploadQuota(Tally(DiskStore(tmp_path)), 0)
     quota.look("me")
     quota.add("me", 10**15)

@@ -15,14 +15,15 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_websocket
 
 from tests.rig.process import ROOT, Server, eventually
+from tests.server.conftest import new_key
 
 METRONOME = "limner/metronome"
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that takes ten thousand bytes."""
-    env = {"LIMNER_MAX_BODY_BYTES": "10000"}
+    """A server that takes four mebibytes and no picture."""
+    env = {"LIMNER_MAX_DOWNLOAD_BYTES": "1"}
     running = Server(tmp_path_factory.mktemp("small"), env=env)
     yield running
     running.stop()
@@ -121,6 +122,7 @@ def test_an_error_is_an_x_fal_error_and_the_line_stays_open(server: Server) -> N
         ('{"steps": 1, "steps": -1}', "greater than or equal to 0"),
         (b"\x82\xa5steps\x01\xa5steps\xff", "greater than or equal to 0"),
         ('{"request_id": 1e999, "steps": -1}', "greater than or equal to 0"),
+        ('{"request_id": [{"a": 1e999}], "steps": -1}', "greater than or equal to 0"),
     ],
     ids=lambda said: repr(said[:20]),
 )
@@ -140,7 +142,7 @@ def test_a_message_that_means_ill_is_told_and_the_line_stays_open(
 def test_a_message_over_the_limit_ends_its_own_line_only(small: Server) -> None:
     # Deflated, a megabyte of zeros is a kilobyte: what counts is what it unpacks to.
     with realtime(small) as line:
-        line.send(b"\x00" * 1_000_000)
+        line.send(b"\x00" * 5_000_000)
         with pytest.raises(ConnectionClosed) as ended:
             line.recv(20)
     assert ended.value.rcvd is not None
@@ -199,7 +201,8 @@ def test_what_cannot_be_is_refused_at_the_handshake(server: Server) -> None:
     assert nothing == (404, {"detail": 'Application "nothing" not found'})
     path = refusal(server, f"/fal.run/{METRONOME}/sub/realtime")
     assert path == (404, {"detail": "Path /sub not found"})
-    assert refusal(server, f"/fal.run/{METRONOME}/realtime?max_buffering=61")[0] == 400
+    for wrong in ("61", "0", "%C2%B2", "9" * 5000, "1.5", ""):
+        assert refusal(server, f"/fal.run/{METRONOME}/realtime?max_buffering={wrong}")[0] == 400
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +244,27 @@ def test_only_a_key_or_a_token_in_scope_opens_the_line(guarded: tuple[Server, st
     assert refusal(server, f"{path}?fal_jwt_token={token('face-to-sticker')}")[0] == 403
     late = token("metronome", 0.001)
     assert eventually(lambda: refusal(server, f"{path}?fal_jwt_token={late}"))[0] == 401
+
+
+@pytest.mark.parametrize("path", [f"/fal.run/{METRONOME}/realtime", f"/ws.fal.run/{METRONOME}"])
+def test_a_line_draws_nothing_more_when_its_key_is_revoked(
+    guarded: tuple[Server, str], path: str
+) -> None:
+    server, _ = guarded
+    key, admin = new_key(server.home, "api"), new_key(server.home, "admin")
+
+    def drawn() -> int:
+        return len(server.get("/limner/v1/requests", headers=admin).json()["requests"])
+
+    with connect(server, path, additional_headers=key) as line:
+        line.send('{"steps": 0}')
+        assert "image" in "".join(str(line.recv(20)) for _ in range(3 if "/ws." in path else 1))
+        before = drawn()
+        mine = key["authorization"].removeprefix("Key ").partition(":")[0]
+        server.call("DELETE", f"/limner/v1/keys/{mine}", headers=admin).raise_for_status()
+        line.send('{"steps": 0}')
+        assert json.loads(line.recv(20)).items() >= {"request_id": ""}.items()
+    assert drawn() == before
 
 
 def test_a_page_of_another_site_cannot_open_a_keyless_line(server: Server) -> None:

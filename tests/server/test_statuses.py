@@ -25,7 +25,7 @@ Call = Callable[[Server, Key], httpx2.Response]
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Key]]:
     """A server with a key, that draws one request at a time and takes small bodies."""
-    limits = {"LIMNER_SLOTS": "1", "LIMNER_MAX_BODY_BYTES": "1000"}
+    limits = {"LIMNER_SLOTS": "1", "LIMNER_MAX_DOWNLOAD_BYTES": "3000"}
     running = Server(tmp_path_factory.mktemp("narrow"), env=limits)
     yield running, new_key(running.home, "api")
     running.stop()
@@ -95,7 +95,7 @@ ROWS: dict[int, tuple[Call, Any, dict[str, str]]] = {
         {},
     ),
     413: (
-        lambda server, key: server.post(RUN, content=b"x" * 1001, headers=key),
+        lambda server, key: server.post(RUN, content=b"x" * (4001 + 4 * 2**20), headers=key),
         None,
         {"x-fal-billable-units": "0"},
     ),

@@ -158,11 +158,9 @@ def test_fewer_bytes_look_worse_and_enough_bytes_lose_nothing(
     errors: list[float] = []
     for limit in (10_000, 20_000, 40_000, 80_000, 10**7):
         content = within(picture, limit)
-        if content is None:
-            continue
+        assert content is not None
         assert len(content) <= limit
         errors.append(error(content, picture))
-    assert len(errors) >= 4
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > errors[-1] == 0
     assert within(picture, 50) is None

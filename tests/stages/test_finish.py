@@ -138,8 +138,8 @@ def cut_outs(draw: st.DrawFn) -> Pixels:
     for _ in range(draw(st.integers(1, 3))):
         y, x = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
         shape[y : y + draw(st.integers(1, height)), x : x + draw(st.integers(1, width))] = True
-    kind = draw(st.sampled_from(["solid", "faint", "noise"]))
-    rgba[..., 3] = {"solid": 255, "faint": 90, "noise": rgba[..., 3]}[kind] * shape
+    kind = draw(st.sampled_from(["solid", "faint", "noise", "clear"]))
+    rgba[..., 3] = {"solid": 255, "faint": 90, "noise": rgba[..., 3], "clear": 0}[kind] * shape
     return rgba
 
 

@@ -262,12 +262,13 @@ def test_a_side_too_long_for_opencv_is_too_large() -> None:
 
 
 def test_limits_are_inclusive() -> None:
-    assert open_picture(encoded(corners()), max_pixels=960, min_side=24).rgb.shape[0] == 24
+    assert open_picture(encoded(corners()), max_pixels=960).rgb.shape[0] == 24
     with pytest.raises(ImageTooLarge):
         open_picture(encoded(corners()), max_pixels=959)
+    assert open_picture(encoded(Image.new("RGB", (16, 17)))).rgb.shape == (17, 16, 3)
     with pytest.raises(ImageTooSmall) as caught:
-        open_picture(encoded(corners()), min_side=25)
-    assert caught.value.ctx == {"min_height": 25, "min_width": 25}
+        open_picture(png_header(17, 15))
+    assert caught.value.ctx == {"min_height": 16, "min_width": 16}
 
 
 @pytest.mark.parametrize("form", ["ICO", "JPEG2000", "AVIF", "PPM", "DDS", "QOI"])

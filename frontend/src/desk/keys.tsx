@@ -1,7 +1,7 @@
 /** Keys: which there are, a new one, and an end to one. */
 import { useSignal } from "@preact/signals";
 import { Copy } from "../controls";
-import { ask, enter, key, keyed, post } from "../server";
+import { admin, ask, enter, key, keyed, post } from "../server";
 import { moment, t } from "../texts";
 import { desk, Sure, Trouble, useFetched } from "./fetched";
 import { DeskPage } from "./frame";
@@ -28,26 +28,28 @@ export function KeysPage() {
     <DeskPage name="keys">
       <h1>{t("keys.title")}</h1>
       {keyed.value ? null : <p>{t("keys.open")}</p>}
-      <form
-        class="row filters"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void make();
-        }}
-      >
-        {keyed.value ? (
-          <select
-            aria-label={t("keys.scope")}
-            onChange={(event) => { scope.value = event.currentTarget.value as Key["scope"]; }}
-          >
-            <option value="api">{t("keys.scope.api")}</option>
-            <option value="admin">{t("keys.scope.admin")}</option>
-          </select>
-        ) : null}
-        <button type="submit" class="primary">
-          {t("keys.make")}
-        </button>
-      </form>
+      {admin.value ? (
+        <form
+          class="row filters"
+          onSubmit={(event) => {
+            event.preventDefault();
+            void make();
+          }}
+        >
+          {keyed.value ? (
+            <select
+              aria-label={t("keys.scope")}
+              onChange={(event) => { scope.value = event.currentTarget.value as Key["scope"]; }}
+            >
+              <option value="api">{t("keys.scope.api")}</option>
+              <option value="admin">{t("keys.scope.admin")}</option>
+            </select>
+          ) : null}
+          <button type="submit" class="primary">
+            {t("keys.make")}
+          </button>
+        </form>
+      ) : null}
       {made.value ? (
         <div class="once" role="status">
           <p>{t("keys.made")}</p>

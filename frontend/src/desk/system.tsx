@@ -1,5 +1,6 @@
 /** This server itself: what draws, who works, what waits, how long things are kept. */
 import { Coded } from "../controls";
+import { link } from "../route";
 import { duration, moment, t } from "../texts";
 import { desk, Trouble, useFetched } from "./fetched";
 import { DeskPage } from "./frame";
@@ -15,6 +16,17 @@ type System = {
   kept: { results: number; uploads: number };
   home: string;
 };
+
+/** The first of several reasons; the page of models has them all. */
+function Why({ text }: { text: string }) {
+  const [first = "", ...others] = text.split("; ");
+  return (
+    <>
+      <span lang="en"><Coded text={first} /></span>
+      {others.length ? <> <a href={link("models")}>{t("system.why.more", { count: others.length })}</a></> : null}
+    </>
+  );
+}
 
 export function SystemPage() {
   const { answer, fault } = useFetched<System>(desk("system"));
@@ -59,9 +71,9 @@ export function SystemPage() {
                 <tr key={id}>
                   <th scope="row">{id}</th>
                   <td>{engine}</td>
-                  <td>{system.queue[id]?.queued ?? 0}</td>
-                  <td>{system.queue[id]?.running ?? 0}</td>
-                  <td lang="en"><Coded text={why} /></td>
+                  <td data-label={t("system.waiting")}>{system.queue[id]?.queued ?? 0}</td>
+                  <td data-label={t("system.drawing")}>{system.queue[id]?.running ?? 0}</td>
+                  <td><Why text={why} /></td>
                 </tr>
               ))}
             </tbody>

@@ -6,7 +6,7 @@ import { t } from "../texts";
 import { Camera, canTakePhotos } from "./camera";
 import { canChooseFace, WhichFace } from "./faces";
 import { faults, fieldId, input } from "./input";
-import { choose, chooseAddress, chooseSample, photos, preview, remove } from "./photos";
+import { cannotShow, choose, chooseAddress, chooseSample, photos, preview, remove } from "./photos";
 
 export function PhotoField({ name, described }: { name: string; described: string }) {
   const over = useSignal(false);
@@ -47,7 +47,7 @@ export function PhotoField({ name, described }: { name: string; described: strin
             event.currentTarget.value = "";
           }}
         />
-        {shown ? <img src={shown} alt="" /> : null}
+        {shown ? <img src={shown} alt="" onError={() => cannotShow(shown)} /> : null}
         {held ? null : (
           <span class="photo-empty">
             <strong>{t("photo.drop")}</strong>
@@ -63,6 +63,7 @@ export function PhotoField({ name, described }: { name: string; described: strin
         </p>
       ) : null}
       {photo?.sample ? <p class="note">{t("photo.sample.note")}</p> : null}
+      {photo && !shown ? <p class="note">{t("photo.unshown", { name: photo.name })}</p> : null}
       {url && !photo && !loadable(local(url)) ? <p class="note">{t("photo.elsewhere")}</p> : null}
       <div class="row">
         {canTakePhotos ? (

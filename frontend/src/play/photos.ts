@@ -20,6 +20,13 @@ export type Photo = {
 
 export const photos = signal<Record<string, Photo>>({});
 
+/** Addresses of files that this browser cannot show: HEIC, TIFF, or no picture at all. */
+const unshown = signal<readonly string[]>([]);
+
+export function cannotShow(url: string): void {
+  unshown.value = [...unshown.value, url];
+}
+
 const uploads = new Map<string, AbortController>();
 
 function put(name: string, photo: Photo | undefined): void {
@@ -107,11 +114,10 @@ export async function send(name: string): Promise<void> {
   }
 }
 
-/** What to show for a field: the chosen photo, or the one at the input's address. */
+/** What to show for a field: the chosen photo, or the one at the input's address; empty if neither can be shown. */
 export function preview(name: string): string {
-  const chosen = photos.value[name];
-  if (chosen) return chosen.preview;
   const value = input.value[name];
-  const url = typeof value === "string" ? local(value) : "";
-  return loadable(url) ? url : "";
+  const there = typeof value === "string" && loadable(local(value)) ? local(value) : "";
+  const url = photos.value[name]?.preview ?? there;
+  return unshown.value.includes(url) ? "" : url;
 }

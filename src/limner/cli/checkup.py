@@ -25,10 +25,11 @@ import httpx2
 from packaging.requirements import Requirement
 
 import limner
-from limner.cli.house import open_home, open_ledger, workshop
+from limner.cli.house import open_home, open_ledger, package_index, workshop
 from limner.cli.serve import PLAYGROUND, is_loopback
 from limner.endpoints import ENDPOINTS
 from limner.errors import EngineUnavailable
+from limner.requests.lanes import Unreachable
 from limner.settings import Settings
 from limner.sketch.networks import NETWORKS, SKETCH, locate
 from limner.worker.engines import choose
@@ -181,11 +182,13 @@ def port(patient: Patient) -> Iterator[Finding]:
 
 def keys(patient: Patient) -> Iterator[Finding]:
     """Keys, where others than this machine can call."""
-    if not (patient.settings.home / "limner.db").exists():
-        made = False
-    else:
-        with open_ledger(patient.settings) as ledger:
-            made = ledger.any_keys().result()
+    settings = patient.settings
+    try:
+        made = _any_key(settings)
+    except Unreachable:
+        said = "the database does not answer, so nobody knows"
+        yield Finding("keys", "red", said, "Start it, or correct LIMNER_DATABASE_URL.")
+        return
     near = is_loopback(patient.host)
     if made:
         yield Finding("keys", "green", "there are keys, and every caller needs one")
@@ -195,6 +198,14 @@ def keys(patient: Patient) -> Iterator[Finding]:
     else:
         said = f"none, and {patient.host} can be reached from elsewhere: serve would refuse"
         yield Finding("keys", "red", said, "limner keys create")
+
+
+def _any_key(settings: Settings) -> bool:
+    """Is there a key? Raises Unreachable."""
+    if settings.database_url is None and not (settings.home / "limner.db").exists():
+        return False  # and a look would make the file
+    with open_ledger(settings) as ledger:
+        return ledger.any_keys().result()
 
 
 def clock(patient: Patient) -> Iterator[Finding]:
@@ -222,7 +233,7 @@ def page(_: Patient) -> Iterator[Finding]:
 
 def index(patient: Patient) -> Iterator[Finding]:
     """Where networks come from, and whether its clock agrees; asked only with --online."""
-    address = patient.settings.index_url or PYPI
+    address = package_index() or PYPI
     if not patient.online:
         yield Finding("index", "green", f"{address} was not asked; --online asks")
         return
@@ -231,11 +242,11 @@ def index(patient: Patient) -> Iterator[Finding]:
     except httpx2.HTTPError as problem:
         said = f"{address} does not answer: {type(problem).__name__}"
         proxy = " (through the proxy of the environment)" if os.environ.get("HTTPS_PROXY") else ""
-        yield Finding("index", "yellow", said + proxy, "Set LIMNER_INDEX_URL to one that does.")
+        yield Finding("index", "yellow", said + proxy, "Set PIP_INDEX_URL to one that does.")
         return
     if answer.status_code >= 400:
         said = f"{address} answers {answer.status_code}"
-        yield Finding("index", "yellow", said, "Set LIMNER_INDEX_URL to a package index.")
+        yield Finding("index", "yellow", said, "Set PIP_INDEX_URL to a package index.")
         return
     yield Finding("index", "green", f"{address} answers")
     if date := answer.headers.get("date"):

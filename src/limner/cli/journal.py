@@ -37,7 +37,8 @@ class Journal:
         self._done: dict[str, Entry] = {}
         self._torn = False
         if self._path.exists():
-            self._read(self._path.read_text(encoding="utf-8"))
+            # A crash may have cut a line within a character.
+            self._read(self._path.read_text(encoding="utf-8", errors="replace"))
 
     def done(self, key: str) -> Entry | None:
         """What is known of a request whose files are all still there; None: it is to be drawn."""

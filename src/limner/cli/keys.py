@@ -1,4 +1,4 @@
-"""``limner keys``: the keys that callers use, stored hashed, shown once."""
+"""``limner keys``: the keys that callers use, stored hashed, shown once; and the server's own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from limner.settings import Settings
 from limner.suggest import refusal
 
 SCOPES = ("api", "admin")
+
+#: The server's own secrets, as the ledger names them: of files' addresses, of browsers' tokens, of
+#: tickets for uploads.
+SECRETS = ("seal key", "token key", "upload key")
+
+#: With what webhooks are signed.
+WEBHOOKS = "webhook signing key"
 
 
 def create(scope: str, concurrency: int | None) -> None:
@@ -41,3 +48,13 @@ def revoke(key_id: str) -> None:
         if not ledger.revoke_key(key_id).result():
             complain(f"There is no key {key_id}, or it has ended; `limner keys list` shows them")
             raise typer.Exit(1)
+
+
+def renew(*, webhooks: bool) -> None:
+    """Have the server's own secrets made anew when a server or worker next starts.
+
+    ``webhooks``: also the key that signs them, which receivers keep for up to a day.
+    """
+    with open_ledger(Settings()) as ledger:
+        ledger.forget_secrets((*SECRETS, WEBHOOKS) if webhooks else SECRETS).result()
+    typer.echo("Restart every server and worker now: those that run go on with the old secrets.")

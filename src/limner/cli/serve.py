@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import typer
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http import h11_impl
 
 import limner
 from limner.cli.about import about
 from limner.cli.house import (
+    largest_body,
     open_files,
     open_ledger,
     picture_signer,
@@ -37,10 +37,13 @@ from limner.cli.shelves import shelves
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint
 from limner.errors import Misconfigured
+from limner.files.tally import Tally
 from limner.requests.ledger import Ledger
 from limner.server.app import ServerParts, create_app
 from limner.server.certificates import Credentials, credentials, server_context
 from limner.server.front import FrontServer
+from limner.server.http11 import Http11, name_client_closed_request
+from limner.server.quota import UploadQuota
 from limner.server.storage import StorageLimits
 from limner.settings import Settings
 from limner.stages.fetch import Door
@@ -120,6 +123,7 @@ def serve(
         local = is_loopback(listen.host)
         key = key_line(ledger, listen)
         files = open_files(settings)
+        tally = Tally(files)
         app = create_app(
             ServerParts(
                 ledger=ledger,
@@ -134,16 +138,16 @@ def serve(
                 storage=StorageLimits(
                     max_bytes=settings.max_upload_bytes,
                     retention=settings.upload_retention,
-                    quota=settings.upload_quota,
+                    quota=UploadQuota(tally, settings.upload_quota),
                 ),
-                max_body_bytes=settings.max_body_bytes,
+                max_body_bytes=largest_body(settings),
                 open_without_keys=local,
                 public_url=settings.public_url,
                 # Whoever is only near has the disk too; whoever comes from elsewhere has not.
                 sealed=not local or bool(settings.public_url),
                 strict=settings.strict,
                 ready=lambda: workers == 0 or supervisor.alive() > 0,
-                room=room(settings, files),
+                room=room(settings, tally),
                 tracing=tracing,
                 playground=PLAYGROUND,
                 about=lambda: about(settings, endpoints, supervisor),
@@ -225,26 +229,17 @@ def outlive_signals(server: uvicorn.Server) -> None:
         signal.signal(number, stop)
 
 
-def name_client_closed_request() -> None:
-    """Give 499, which no standard names, a reason phrase.
-
-    fal's JavaScript client shows the phrase as the error's message (wire.md 3.4), and ASGI has no
-    word for it, so it is entered where uvicorn looks phrases up.
-    """
-    h11_impl.STATUS_PHRASES[499] = b"Client Closed Request"
-
-
 def web_server(app: FastAPI, listen: Listen, settings: Settings) -> uvicorn.Server:
     """The web server for ``app``: uvicorn, behind a Front when TLS is ours to make."""
     config = uvicorn.Config(
         app,
         access_log=False,  # a query may hold a token or a webhook's address
         log_level="warning",
-        http="h11",  # whose phrases we know, whatever else is installed
+        http=Http11,
         ssl_certfile=listen.tls_cert,
         ssl_keyfile=listen.tls_key,
         timeout_graceful_shutdown=5,
-        ws_max_size=settings.max_body_bytes,
+        ws_max_size=largest_body(settings),
     )
     if not listen.tls:
         return uvicorn.Server(config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from limner.cli.house import networks_folder
+from limner.cli.house import networks_folder, package_index
 from limner.cli.weight_shelf import WeightShelf
 from limner.errors import NetworkMissing, NetworkUnfit
 from limner.server.desk.errands import Told
@@ -31,7 +31,7 @@ class NetworkShelf:
 
     def __init__(self, settings: Settings) -> None:
         self._home = networks_folder(settings)
-        self._index_url = settings.index_url or None
+        self._index_url = package_index()
 
     def folder(self) -> Path:
         """See Shelf."""

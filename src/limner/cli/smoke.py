@@ -45,6 +45,7 @@ else:
 
 NODE_SMOKE = """
 import { fal } from "@fal-ai/client";
+process.on("uncaughtException", (error) => { console.error(String(error)); process.exit(1); });
 const [proxy, endpoint] = process.argv.slice(-2);
 fal.config({ proxyUrl: { url: proxy, when: "always" } });
 const file = await fal.storage.upload(new File(["limner"], "check.txt", { type: "text/plain" }));
@@ -80,6 +81,8 @@ def check_python(at: Place) -> str:
 def check_node(at: Place) -> str:
     """Through @fal-ai/client, as the current folder has it."""
     node = _need(shutil.which("node"), "node is not on PATH")
+    has_client = _run([node, "--input-type=module", "-e", 'import "@fal-ai/client"'])
+    _need(has_client, "this folder has no @fal-ai/client: npm install @fal-ai/client")
     smoke = ["--input-type=module", "-e", NODE_SMOKE, "--", f"{at.url}/api/fal/proxy", ENDPOINT]
     env = {"FAL_KEY": os.environ.get("FAL_KEY", "any:key")}
     if at.trust is not None:

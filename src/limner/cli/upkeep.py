@@ -99,6 +99,19 @@ def keys_revoke(key_id: str) -> None:
     revoke(key_id)
 
 
+@keys.command("renew")
+def keys_renew(
+    webhooks: Annotated[
+        bool, typer.Option("--webhooks", help="Also the key that signs webhooks.")
+    ] = False,
+) -> None:
+    """Make the server's own secrets anew: addresses of files, tokens and places for uploads that
+    were handed out open nothing after the next start."""
+    from limner.cli.keys import renew
+
+    renew(webhooks=webhooks)
+
+
 @requests.command("list")
 def requests_list(
     state: Annotated[

@@ -114,7 +114,7 @@ def show() -> None:
         size = f"{weight.size / GB:.2f}{'+' * unknown}" if weight.size else "?"
         sold = "yes" if weight.commercial else "no"
         known = revision(weight, here)
-        state = "yes" if state is None else state
+        state = (state or "yes").replace(f"{weight.name} is not on this server", "no")
         table.add_row(weight.name, size, weight.licence, sold, known, state)
     for name, where in here.record.bases.items():
         pin = here.record.pins.get(name)

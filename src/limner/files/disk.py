@@ -98,20 +98,16 @@ class DiskStore:
     def expire(self, now: float) -> int:
         """See FileStore."""
         gone = 0
-        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
-            stored = self._read_about(about.parent)
-            if stored is not None and stored.expires_at is not None and stored.expires_at <= now:
-                gone += self._remove(about.parent)
+        for place, _ in self._due(now):
+            gone += self._remove(place)
         for old in self._given_up(now):
             shutil.rmtree(old, ignore_errors=True)
         return gone
 
     def overdue(self, now: float) -> Iterator[Overdue]:
         """See FileStore."""
-        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
-            stored = self._read_about(about.parent)
-            if stored is not None and stored.expires_at is not None and stored.expires_at <= now:
-                yield Overdue(stored.name, stored.size)
+        for _, due in self._due(now):
+            yield due
         for old in self._given_up(now):
             with suppress(FileNotFoundError):
                 yield Overdue(old.name, sum(part.stat().st_size for part in old.iterdir()))
@@ -145,6 +141,18 @@ class DiskStore:
         shutil.rmtree(self._parts / name, ignore_errors=True)
         return stored
 
+    def _due(self, now: float) -> Iterator[tuple[Path, Overdue]]:
+        """Files whose time has come, and what is said of which cannot be read."""
+        for about in self._root.glob(f"[!.]*/*/{ABOUT}"):
+            place = about.parent
+            stored = self._read_about(place)
+            if stored is None:
+                with suppress(FileNotFoundError):  # gone since
+                    if place.stat().st_mtime < now - PARTS_LIFE:
+                        yield place, Overdue(place.name, (place / CONTENT).stat().st_size)
+            elif stored.expires_at is not None and stored.expires_at <= now:
+                yield place, Overdue(stored.name, stored.size)
+
     def _given_up(self, now: float) -> Iterator[Path]:
         """Folders of parts and of writes that nobody goes on with."""
         for folder in (self._unfinished, self._parts):
@@ -163,6 +171,8 @@ class DiskStore:
             return StoredFile(**json.loads((place / ABOUT).read_bytes()))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except (ValueError, TypeError):
+            return None  # a broken disk, or a later Limner's; a day later the sweep takes it
 
     def _remove(self, place: Path) -> bool:
         """Out of sight in one rename, then off the disk."""

@@ -5,6 +5,7 @@ Each operation is a transaction and answers a Future. Knows the keyring; knows n
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future
 
 from limner.requests import keyring
@@ -53,3 +54,7 @@ class Access:
     def secret(self, name: str, size: int = 32) -> Future[bytes]:
         """The server's own secret of that name, made when first asked for."""
         return self._database.write(lambda connection: keyring.secret(connection, name, size))
+
+    def forget_secrets(self, names: Collection[str]) -> Future[int]:
+        """Have those secrets made anew by whoever asks for them next; how many there were."""
+        return self._database.write(lambda connection: keyring.forget_secrets(connection, names))

@@ -10,7 +10,8 @@ Functions of a connection. Knows the queue's order; knows no caller, process or 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests.lifecycle import Rules
+from limner.requests.prepared import Prepared
 from limner.requests.request import Request
 from limner.requests.rows import RANK, request_from
 from limner.requests.tables import keys, requests, residents, workers
@@ -44,11 +46,18 @@ _RUNNING = COLUMNS.status == sa.literal_column("'running'")
 #: How often a race for the next request is run again before it is left to the next look.
 TRIES = 3
 
-_ANY_LIMIT = sa.select(keys.c.id).where(keys.c.concurrency.is_not(None)).limit(1)
-
 #: Who claims, and when.
 _BY = sa.bindparam("by", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Float(53))
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a worker was given, in order."""
+
+    requests: list[Request]
+    #: May it be given more as soon as one of its requests ends? Else it waits for the bell.
+    more: bool
 
 
 def claim(
@@ -58,14 +67,21 @@ def claim(
     limit: int,
     now: float,
     rules: Rules,
-) -> list[Request]:
+) -> Claimed:
     """Give a worker the next requests, in order, for the length of a lease."""
+    names = {f"endpoint_{number}": each for number, each in enumerate(endpoints)}
     said: dict[str, Any] = {"by": worker, "now": now, "until": now + rules.lease}
-    claimed: list[sa.Row[Any]] = []
+    claimed: list[Any] = []
     lost_races = 0
-    limited = _any_limits(connection)
-    # Then too, because of two that one statement takes, neither sees the other.
-    one_by_one = limited or (limit > 1 and _any_lost(connection, endpoints))
+    rare = _rare(len(endpoints)).all(connection, names)[0]
+    limited = rare.limited
+    if limited and connection.dialect.name == "postgresql":
+        # Claims go one after the other, so that no limit is overrun.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LIMITS)))
+    # Of two that one statement takes, neither sees the other.
+    one_by_one = limited or rare.lost
+    # Nobody else writes to SQLite meanwhile: what was not taken was not there.
+    alone = len(endpoints) == 1 and connection.dialect.name == "sqlite"
     while len(claimed) < limit and lost_races < TRIES:
         if limited:
             said["full"] = _full_keys(connection)
@@ -74,19 +90,20 @@ def claim(
         taken = [
             row
             for endpoint, number in planned.items()
-            for row in connection.execute(
-                _take(limited), {**said, "endpoint_0": endpoint, "most": number}
-            )
+            for row in _taken(connection, limited, {**said, "endpoint_0": endpoint, "most": number})
         ]
         claimed += taken
-        if not planned or (not one_by_one and len(taken) == planned.total()):
+        if not planned or (not one_by_one and (len(taken) == planned.total() or alone)):
             break
         if not taken:
             if len(endpoints) == 1:
                 break  # there was no plan to fail
             lost_races += 1
     ordered = sorted(claimed, key=lambda row: (row.priority, row.turn, row.seq))
-    return [request_from(row) for row in ordered]
+    return Claimed(
+        [request_from(row) for row in ordered],
+        more=len(claimed) == limit or one_by_one or lost_races > 0,
+    )
 
 
 def _planned(
@@ -115,19 +132,26 @@ def _planned(
     return planned
 
 
-# Statements are made once, and only bound anew: making one takes SQLAlchemy longer than SQLite
-# takes to run it.
-
-
 @cache
 def _heads(number: int, limited: bool) -> sa.CompoundSelect[*tuple[Any, ...]]:
     """The first ``most`` of each of so many endpoints."""
     return sa.union_all(*(sa.select(_first(n, limited).subquery()) for n in range(number)))
 
 
+def _taken(connection: sa.Connection, limited: bool, said: Mapping[str, Any]) -> Sequence[Any]:
+    """Claim the first ``most`` of an endpoint that nobody else is claiming."""
+    if limited:  # the keys that are full are written out
+        return connection.execute(_take(limited=True), said).all()
+    return _take_prepared().all(connection, said)
+
+
+@cache
+def _take_prepared() -> Prepared:
+    return Prepared(_take(limited=False))
+
+
 @cache
 def _take(limited: bool) -> ReturningUpdate[*tuple[Any, ...]]:
-    """Claim the first ``most`` of an endpoint that nobody else is claiming."""
     # A CTE, because PostgreSQL may run IN (SELECT … LIMIT n FOR UPDATE SKIP LOCKED) again and
     # then claim more than n rows. SQLite leaves FOR UPDATE out.
     pick = _first(0, limited).with_for_update(skip_locked=True, of=requests).cte("pick")
@@ -189,25 +213,19 @@ def _is_alone() -> sa.ColumnElement[bool]:
     return ~holding.exists()
 
 
-def _any_lost(connection: sa.Connection, endpoints: Sequence[str]) -> bool:
-    """Does any wait that lost a worker before? It is among the few that were given back."""
-    lost = sa.select(sa.literal(1)).where(
+@cache
+def _rare(number: int) -> Prepared:
+    """What is seldom so, and costs a claim of so many endpoints more: limits, and losses."""
+    limit = sa.select(keys.c.id).where(keys.c.concurrency.is_not(None))
+    # One that lost a worker before is among the few that were given back.
+    lost = sa.select(COLUMNS.seq).where(
         WAITING,
-        COLUMNS.endpoint.in_(endpoints),
-        COLUMNS.priority.in_(sorted(RANK.values())),
+        COLUMNS.endpoint.in_([sa.bindparam(f"endpoint_{n}", type_=sa.Text) for n in range(number)]),
+        COLUMNS.priority.in_([sa.literal_column(str(rank)) for rank in sorted(RANK.values())]),
         COLUMNS.turn == RETURNED,
         COLUMNS.losses > 0,
     )
-    return connection.execute(lost.limit(1)).first() is not None
-
-
-def _any_limits(connection: sa.Connection) -> bool:
-    """Has any key a limit? Then claims go one after the other, so that none is overrun."""
-    if connection.execute(_ANY_LIMIT).first() is None:
-        return False
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LIMITS)))
-    return True
+    return Prepared(sa.select(limit.exists().label("limited"), lost.exists().label("lost")))
 
 
 def _full_keys(connection: sa.Connection) -> Sequence[str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets as entropy
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from limner.requests.prepared import Prepared
 from limner.requests.tables import keys, secrets
 
 
@@ -32,11 +34,11 @@ class Key:
     concurrency: int | None = None
 
 
-# Asked with every call; made once (see queueing.py).
+# Asked with every call.
 
-_ANY = sa.select(keys.c.id).limit(1)
+_ANY = Prepared(sa.select(keys.c.id).limit(1))
 
-_FIND = sa.select(keys).where(keys.c.id == sa.bindparam("this", type_=sa.Text))
+_FIND = Prepared(sa.select(keys).where(keys.c.id == sa.bindparam("this", type_=sa.Text)))
 
 
 def create_key(
@@ -58,7 +60,7 @@ def create_key(
 
 def find_key(connection: sa.Connection, key_id: str, secret: str) -> Key | None:
     """The key, when it exists, is not revoked, and the secret is right."""
-    row = connection.execute(_FIND, {"this": key_id}).first()
+    row = _FIND.first(connection, {"this": key_id})
     # Compare also when there is no such key, so that time tells nothing.
     right = hmac.compare_digest(row.secret_hash if row else bytes(32), _hash(secret))
     if row is None or not right or row.revoked_at is not None:
@@ -82,7 +84,7 @@ def revoke_key(connection: sa.Connection, key_id: str, now: float) -> bool:
 
 def any_keys(connection: sa.Connection) -> bool:
     """Was a key ever made? Revoking the last one does not open the door again."""
-    return connection.execute(_ANY).first() is not None
+    return _ANY.first(connection, {}) is not None
 
 
 def is_good_key(connection: sa.Connection, key_id: str) -> bool:
@@ -108,7 +110,12 @@ def secret(connection: sa.Connection, name: str, size: int) -> bytes:
     return found
 
 
-def _key(row: sa.Row[Any]) -> Key:
+def forget_secrets(connection: sa.Connection, names: Collection[str]) -> int:
+    """Throw secrets away, which are made anew when they are asked for; how many there were."""
+    return connection.execute(secrets.delete().where(secrets.c.name.in_(names))).rowcount
+
+
+def _key(row: Any) -> Key:
     return Key(row.id, row.scope, row.created_at, row.revoked_at, row.concurrency)
 
 

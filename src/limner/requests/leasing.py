@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests.lifecycle import (
     CANCELLED,
@@ -26,6 +25,7 @@ from limner.requests.lifecycle import (
     end,
     ending,
 )
+from limner.requests.prepared import Prepared
 from limner.requests.request import Outcome
 from limner.requests.tables import logs, requests
 from limner.requests.tally import WAITING
@@ -55,8 +55,6 @@ _HELD = (
     COLUMNS.status == "running",
 )
 
-# Statements are made once, and only bound anew (see queueing.py).
-
 _FINISH = ending(*_HELD)
 
 _FINISH_CANCELLED = ending(*_HELD, COLUMNS.cancel_requested)
@@ -65,7 +63,7 @@ _HOLD = sa.select(COLUMNS.seq).where(*_HELD).with_for_update()
 
 _RELEASE = requests.update().where(*_HELD).values(**_WAITING)
 
-_LINE = logs.insert()
+_LINE = Prepared(logs.insert().inline(), ["request_id", "at", "level", "message", "progress"])
 
 _NOW, _LEASE, _FAR = (sa.bindparam(name, type_=sa.Float(53)) for name in ("now", "lease", "far"))
 
@@ -121,19 +119,19 @@ def step(
         "preview": taken.preview,
     }
     told = {name: value for name, value in said.items() if value is not None}
-    row = connection.execute(
-        _step(frozenset(told)),
+    row = _step(frozenset(told)).first(
+        connection,
         {
             **{f"its_{name}": value for name, value in told.items()},
             "until": now + rules.lease,
             "held_id": request_id,
             "held_attempt": attempt,
         },
-    ).first()
+    )
     if row is None:
         return Standing.LOST
-    connection.execute(
-        _LINE,
+    _LINE.all(
+        connection,
         {
             "request_id": request_id,
             "at": now,
@@ -146,14 +144,14 @@ def step(
 
 
 @cache
-def _step(told: frozenset[str]) -> ReturningUpdate[*tuple[Any, ...]]:
+def _step(told: frozenset[str]) -> Prepared:
     """The statement of a step that tells these columns; the others stay as they are."""
     values: dict[str, Any] = {
         name: sa.bindparam(f"its_{name}", type_=COLUMNS[name].type) for name in told
     }
     if "preview" in values:
         values["preview"] = sa.case((COLUMNS.store_io, values["preview"]), else_=None)
-    return (
+    return Prepared(
         requests.update()
         .where(*_HELD)
         .values(**values, lease_until=sa.bindparam("until", type_=sa.Float(53)))

@@ -32,6 +32,7 @@ from limner.requests import (
 )
 from limner.requests.access import Access
 from limner.requests.bell import Bell, bell_folder
+from limner.requests.claiming import Claimed
 from limner.requests.clock import Clock, SharedClock
 from limner.requests.connections import is_sqlite
 from limner.requests.database import Database
@@ -167,12 +168,12 @@ class Ledger(Access, Owed):
         """The workers that are there, by name."""
         return self._database.read(lambda connection: fleet.present(connection, self._clock()))
 
-    def claim(self, worker: str, endpoints: Sequence[str], limit: int) -> Future[list[Request]]:
+    def claim(self, worker: str, endpoints: Sequence[str], limit: int) -> Future[Claimed]:
         """The next requests for this worker, in order, leased to it."""
 
-        def committed(claimed: list[Request]) -> list[str]:
-            # Everybody behind them moved up.
-            return [*(f"step:{request.id}" for request in claimed), "moved"] if claimed else []
+        def committed(claimed: Claimed) -> list[str]:
+            steps = [f"step:{request.id}" for request in claimed.requests]
+            return [*steps, "moved"] if steps else []  # everybody behind them moved up
 
         return self._database.write(
             lambda connection: claiming.claim(

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql.dml import ReturningUpdate
 
 from limner.requests import outbox
+from limner.requests.prepared import Prepared
 from limner.requests.request import Outcome
 from limner.requests.rows import joined, outcome_values
 from limner.requests.tables import requests
@@ -113,7 +113,7 @@ class Ended:
     owes: bool
 
 
-def ending(*where: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
+def ending(*where: sa.ColumnElement[bool]) -> Prepared:
     """The statement that ends every request that matches; :func:`end` runs it."""
     said: dict[str, sa.ColumnElement[Any]] = {
         column.name: sa.bindparam(f"its_{column.name}", type_=column.type)
@@ -129,7 +129,7 @@ def ending(*where: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
     }
     said["files"] = joined(said["files"])
     kept, unstored = (sa.bindparam(name, type_=sa.Float(53)) for name in ("forget", "forget_soon"))
-    return (
+    return Prepared(
         requests.update()
         .where(*where)
         .values(
@@ -147,7 +147,7 @@ def ending(*where: sa.ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
 
 def end(
     connection: sa.Connection,
-    statement: ReturningUpdate[*tuple[Any, ...]],
+    statement: Prepared,
     outcome: Outcome,
     now: float,
     rules: Rules,
@@ -163,7 +163,7 @@ def end(
         "forget": now + rules.retention,
         "forget_soon": now + min(UNSTORED_LIFE, rules.retention),
     }
-    rows = connection.execute(statement, {**said, **times, **which}).all()
+    rows = statement.all(connection, {**said, **times, **which})
     for row in rows:
         if row.webhook_url is not None:
             owed = outbox.Owed(row.id, row.key_id, row.webhook_url)

@@ -123,18 +123,18 @@ class Request:
 
     id: str
     submission: Submission
-    status: Status
-    #: How often a worker has taken it up; also the fence: only the current attempt may end it.
-    attempt: int
-    cancel_requested: bool
-    #: Share of the work done, 0…1.
-    progress: float
     created_at: float
-    started_at: float | None
-    finished_at: float | None
+    status: Status = Status.QUEUED
+    #: How often a worker has taken it up; also the fence: only the current attempt may end it.
+    attempt: int = 0
+    cancel_requested: bool = False
+    #: Share of the work done, 0…1.
+    progress: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
     #: Which engine drew it; None before a worker said so.
-    engine: str | None
-    outcome: Outcome | None
+    engine: str | None = None
+    outcome: Outcome | None = None
     #: Is the input still kept? It is let go with the outcome where the caller wants nothing stored.
     has_input: bool = True
     #: The latest small WebP of what a running request draws; None where there is none.

@@ -32,8 +32,15 @@ def to_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+#: The columns of a Submission.
+SUBMITTED = (
+    *("endpoint", "path", "key_id", "priority", "input", "webhook_url", "start_by", "no_retry"),
+    *("store_io", "file_lifetime", "files_base", "hint", "idempotency_key", "files", "trace"),
+)
+
+
 def submission_values(submission: Submission) -> dict[str, Any]:
-    """A Submission as columns."""
+    """A Submission as the columns SUBMITTED."""
     return {
         "endpoint": submission.endpoint,
         "path": submission.path,
@@ -88,8 +95,8 @@ def joined(made: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
     return sa.case((alone, made), (made == "[]", given), else_=both)
 
 
-def request_from(row: sa.Row[Any]) -> Request:
-    """A whole row as a Request."""
+def request_from(row: Any) -> Request:
+    """A whole row of ``requests`` as a Request."""
     outcome = None
     if row.http_status is not None:
         outcome = Outcome(
@@ -132,7 +139,7 @@ def request_from(row: sa.Row[Any]) -> Request:
     )
 
 
-def log_line_from(row: sa.Row[Any]) -> LogLine:
+def log_line_from(row: Any) -> LogLine:
     """A row of ``logs`` as a LogLine."""
     return LogLine(
         seq=row.seq,

@@ -136,7 +136,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     app.include_router(platform_router(Platform(parts.ledger, parts.files, gate, parts.endpoints)))
     app.include_router(documents_router(parts.endpoints, strict=parts.strict))
     access = UploadAccess(upload_key)
-    storage = Storage(parts.files, access, seals, gate.is_open, parts.storage)
+    storage = Storage(parts.files, access, seals, gate, parts.storage)
     app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
     app.include_router(realtime_router(Realtime(intake, watch)))
     # First, because they are asked most.
@@ -212,12 +212,12 @@ def _cors(parts: ServerParts) -> Middleware:
 
 
 def _own_routes(app: FastAPI, parts: ServerParts) -> None:
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, str]:
         """Alive: says nothing of workers or models."""
         return {"status": "ok"}
 
-    @app.get("/ready")
+    @app.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> JSONResponse:
         """Able to take requests: the ledger answers, and a worker of ours is alive."""
         up = parts.ready()

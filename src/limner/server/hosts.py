@@ -111,7 +111,10 @@ class Hosts:
             return
         headers = Headers(scope=scope)
         path = scope["path"]
-        if not _is_host(headers.get("host", "")):
+        hosts = headers.getlist("host")
+        # One, as RFC 9112 3.2 has it: of two, a proxy before us may have looked at the other.
+        few = 0 if scope.get("http_version") == "1.0" else 1
+        if not few <= len(hosts) <= 1 or not _is_host("".join(hosts)):
             refusal = JSONResponse({"detail": "The Host header cannot be read"}, 400)
             await refusal(scope, receive, send)
             return

@@ -71,6 +71,14 @@ class Gate:
             raise Refused(403, f'The token is not valid for application "{app}"')
         return caller
 
+    async def check_again(self, key_id: str) -> None:
+        """Is the key good still by which something was opened or handed out? Raises Refused 401.
+
+        ``key_id``: empty where none was needed.
+        """
+        if not await asyncio.wrap_future(self._ledger.is_good_key(key_id)):
+            raise Refused(401, "The key that got this was revoked, or there was none and is now")
+
     async def is_open(self, request: HTTPConnection) -> bool:
         """May everybody here call? Raises Refused 403 to a page of another site."""
         if not self._open_without_keys or await asyncio.wrap_future(self._ledger.any_keys()):

@@ -26,6 +26,9 @@ from limner.server.hosts import Address
 from limner.server.keys import Gate
 from limner.server.openapi import openapi_document
 
+#: No list is longer; a larger number is none that a database has.
+FURTHEST = 2**53
+
 
 class ModelsQuery(BaseModel):
     """What a catalogue can be asked."""
@@ -35,7 +38,7 @@ class ModelsQuery(BaseModel):
     category: str | None = None
     status: Literal["active", "deprecated"] = "active"
     expand: list[str] = []
-    cursor: Annotated[int, Field(ge=0)] = 0
+    cursor: Annotated[int, Field(ge=0, le=FURTHEST)] = 0
     limit: Annotated[int, Field(ge=1, le=100)] = 50
 
 
@@ -49,7 +52,7 @@ class RequestsQuery(BaseModel):
     request_id: str | None = None
     expand: list[str] = []
     sort_by: SortBy = SortBy.ENDED_AT
-    cursor: Annotated[int, Field(ge=0)] = 0
+    cursor: Annotated[int, Field(ge=0, le=FURTHEST)] = 0
     limit: Annotated[int, Field(ge=1, le=100)] = 50
 
 

@@ -15,15 +15,17 @@ from typing import Any
 
 import structlog
 from fastapi import APIRouter, WebSocket
+from fastapi.responses import JSONResponse
+from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocketDisconnect
 
-from limner.endpoints.accept import echo
-from limner.errors import CallersFault, Refused, bad_request, whereabouts
+from limner.errors import OUR_FAULT, CallersFault, Refused, bad_request, whereabouts
+from limner.requests.lanes import Unreachable
 from limner.requests.request import Request
 from limner.server.frames import Frame, read, receive, send, send_json
 from limner.server.intake import App, Intake
 from limner.server.keys import Caller
-from limner.server.problems import as_response, in_words
+from limner.server.problems import AWAY, as_response, in_words
 from limner.server.queue import outcome_headers
 from limner.server.watch import Watch
 
@@ -48,7 +50,10 @@ class Reply:
 
 
 class Desk:
-    """Takes the input of one caller to the ledger and waits for what comes of it."""
+    """Takes the input of one caller to the ledger and waits for what comes of it.
+
+    A line outlives its handshake by hours, so a key that was revoked since opens nothing.
+    """
 
     def __init__(
         self, intake: Intake, watch: Watch, socket: WebSocket, app: App, caller: Caller
@@ -62,6 +67,7 @@ class Desk:
     async def reply(self, raw: dict[str, Any]) -> Reply:
         """What became of ``raw``; cancelled as a request when it is cancelled as a coroutine."""
         try:
+            await self._intake.gate.check_again(self._caller.key_id)
             request = await self._intake.take(self._socket, self._app, self._caller, raw)
             done = await self._done(request.id)
         except CallersFault as fault:
@@ -103,8 +109,8 @@ async def answer_in_realtime(socket: WebSocket, desk: Desk, frame: Frame) -> Non
         message = read(frame)
         packed = message.packed
         request_id = message.body.pop("request_id", None)
-        if isinstance(request_id, float):
-            request_id = echo(request_id)  # 1e999 is a number, and its echo would be no JSON
+        # 1e999 is a number, wherever in it, and its echo would be no JSON: null then.
+        request_id = from_json(to_json(request_id, inf_nan_mode="null"))
         reply = await desk.reply(message.body)
     except CallersFault as fault:
         reply = reply_of(fault)
@@ -197,8 +203,8 @@ class Realtime:
                 raise Refused(404, f"Path /{resolved.path} not found")
             caller = await self._intake.gate.caller(socket, resolved.endpoint.id)
             buffering = _buffering(socket.query_params.get("max_buffering"))
-        except CallersFault as fault:
-            await socket.send_denial_response(as_response(fault.answer()))
+        except Exception as fault:  # noqa: BLE001 - the boundary that reports
+            await socket.send_denial_response(_refusal(fault))
             return
         await socket.accept()
         desk = Desk(self._intake, self._watch, socket, resolved, caller)
@@ -209,10 +215,19 @@ class Realtime:
             await socket.close(INTERNAL_ERROR)
 
 
+def _refusal(fault: Exception) -> JSONResponse:
+    """Why a handshake is refused; of what is our fault there is a line in the log."""
+    if isinstance(fault, CallersFault):
+        return as_response(fault.answer())
+    log.error("handshake_failed", fault=whereabouts(fault))
+    return as_response(AWAY if isinstance(fault, Unreachable) else OUR_FAULT)
+
+
 def _buffering(value: str | None) -> int | None:
     if value is None:
         return None
-    if not value.isdigit() or not 1 <= int(value) <= MOST_BUFFERED:
+    digits = value.isascii() and value.isdecimal() and len(value) <= len(str(MOST_BUFFERED))
+    if not digits or not 1 <= int(value) <= MOST_BUFFERED:
         raise bad_request(f"max_buffering must be a whole number from 1 to {MOST_BUFFERED}")
     return int(value)
 

@@ -37,22 +37,22 @@ class Run:
             return await self._stream(call, app.removesuffix("/stream"))
         request = await self._intake.run(call, self._intake.resolve(app))
         try:
-            return await self._outcome(call, request)
+            return await self._outcome(call, request.id)
         except asyncio.CancelledError:
             # The server stops: nobody will be there for the result. Asked, not waited for.
             self._ledger.cancel(request.id)
             raise
 
-    async def _outcome(self, call: HttpRequest, current: Request) -> Response:
-        request_id = current.id
+    async def _outcome(self, call: HttpRequest, request_id: str) -> Response:
         with self._watch.listen(f"done:{request_id}") as heard:
-            while current.outcome is None:
+            while True:
+                await heard.next()
+                current = await self._current(request_id)
+                if current.outcome is not None:
+                    return outcome_response(current)
                 if await call.is_disconnected():
                     await asyncio.wrap_future(self._ledger.cancel(request_id))
                     raise Refused(499, "Client disconnected", error_type="client_disconnected")
-                await heard.next()
-                current = await self._current(request_id)
-        return outcome_response(current)
 
     async def _stream(self, call: HttpRequest, app: str) -> Response:
         """One event per step, some with a ``preview`` (a data URI), the last the full result."""

@@ -1,32 +1,31 @@
 """fal's storage: three upload dialects, two multipart dialects, and reading back (wire.md 7).
 
-The URL that a client puts a file to holds its *ticket* (``tickets.py``).
-Knows fal's storage words; knows nothing of pictures.
+The URL that a client puts a file to holds its *ticket* (``tickets.py``); its bytes are taken in by
+``uploads.py``. Knows fal's storage words; knows nothing of pictures.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-import anyio
-import anyio.from_thread
 import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 from limner.endpoints.accept import accept
-from limner.errors import Refused, bad_request
+from limner.errors import Refused
 from limner.files.seals import SEALED, Seals
-from limner.files.store import MOST_PARTS, FileStore, StoredFile, reserve
+from limner.files.store import FileStore, reserve
 from limner.server.body import read_json
 from limner.server.downloads import file_response
+from limner.server.keys import Gate
 from limner.server.lifetimes import LIFECYCLE_HEADERS, wanted_life
 from limner.server.quota import UploadQuota
 from limner.server.tickets import Ticket, UploadAccess
+from limner.server.uploads import Uploads
 
 #: Largest JSON body of a storage call, bytes: names and lists of parts.
 MOST_JSON = 4 * 1024 * 1024
@@ -35,9 +34,6 @@ DEFAULT_TYPE = "application/octet-stream"
 
 #: A media type with parameters (RFC 9110, 8.3.1), and nothing that could end a header line.
 MEDIA_TYPE = re.compile(r"[!-~]+/[!-~]+(;[ -~]*)?")
-
-#: Tells whether this call may upload without a token. Raises Refused.
-IsOpen = Callable[[Request], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +44,8 @@ class StorageLimits:
     max_bytes: int
     #: Seconds an uploaded file is kept, and the most a caller may ask for.
     retention: float
-    #: Most bytes kept for one key; 0 for any number.
-    quota: int = 0
+    #: Most bytes kept for one key.
+    quota: UploadQuota
 
 
 class InitiateRequest(BaseModel):
@@ -79,15 +75,15 @@ class Storage:
         files: FileStore,
         access: UploadAccess,
         seals: Seals,
-        is_open: IsOpen,
+        gate: Gate,
         limits: StorageLimits,
     ) -> None:
         self._files = files
         self._access = access
         self._seals = seals
-        self._is_open = is_open
+        self._gate = gate
         self._limits = limits
-        self._quota = UploadQuota(files, limits.quota)
+        self._uploads = Uploads(files, limits.quota, limits.max_bytes)
 
     async def token(self, request: Request) -> Response:
         """Python asks once per client for a token to upload to the CDN."""
@@ -115,24 +111,24 @@ class Storage:
 
     async def put(self, request: Request, ticket: str) -> Response:
         """A whole file for a ticket."""
-        await self._save(request, self._access.ticket(ticket))
+        await self._uploads.save(request, await self._good(ticket))
         return Response(status_code=200)
 
     async def put_part(self, request: Request, ticket: str, number: str) -> Response:
         """A part, in JavaScript's dialect: the answer's JSON tells the ETag."""
-        etag = await self._save_part(request, self._access.ticket(ticket), number)
+        etag = await self._uploads.save_part(request, await self._good(ticket), number)
         told = {"partNumber": int(number), "etag": etag}
         return JSONResponse(told, headers={"etag": f'"{etag}"'})
 
     async def complete(self, request: Request, ticket: str) -> Response:
         """Join the parts, JavaScript's dialect."""
-        return await self._join(request, self._access.ticket(ticket))
+        return await self._join(request, await self._good(ticket))
 
     async def upload(self, request: Request) -> Response:
         """A whole file in one POST, Python's dialect."""
         owner = await self._check(request)
         ticket = self._ticket_from_headers(request, owner)
-        await self._save(request, ticket)
+        await self._uploads.save(request, ticket)
         return JSONResponse({"access_url": self._address(request, ticket)})
 
     async def begin_multipart(self, request: Request) -> Response:
@@ -150,12 +146,12 @@ class Storage:
         self, request: Request, name: str, upload: str, number: str
     ) -> Response:
         """A part, in Python's dialect: the ETag is a header."""
-        etag = await self._save_part(request, self._named(upload, name), number)
+        etag = await self._uploads.save_part(request, await self._named(upload, name), number)
         return Response(headers={"etag": f'"{etag}"'})
 
     async def complete_file(self, request: Request, name: str, upload: str) -> Response:
         """Join the parts, Python's dialect."""
-        return await self._join(request, self._named(upload, name))
+        return await self._join(request, await self._named(upload, name))
 
     async def read(self, request: Request, name: str, seal: str = "") -> Response:
         """A file, for anyone who knows its address: its name, and its seal where one is needed."""
@@ -166,7 +162,11 @@ class Storage:
                 "The address of the file is not whole, was changed, or has ended",
                 error_type="file_address_invalid",
             )
-        stored = await anyio.to_thread.run_sync(self._files.find, name)
+        return await anyio.to_thread.run_sync(self._read, request, name)
+
+    def _read(self, request: Request, name: str) -> Response:
+        """Find a file and open it: a store may be far away, and the event loop waits for none."""
+        stored = self._files.find(name)
         if stored is None:
             raise Refused(404, "File not found")
         return file_response(request, self._files, stored)
@@ -177,12 +177,20 @@ class Storage:
 
     async def _check(self, request: Request) -> str:
         """Who uploads straight to the CDN. Raises Refused 401."""
-        if await self._is_open(request):
+        if await self._gate.is_open(request):
             return ""
-        return self._access.check_token(request.headers.get("authorization", ""))
+        owner = self._access.check_token(request.headers.get("authorization", ""))
+        await self._gate.check_again(owner)
+        return owner
 
-    def _named(self, upload: str, name: str) -> Ticket:
-        ticket = self._access.ticket(upload)
+    async def _good(self, ticket: str) -> Ticket:
+        """A ticket, as long as the key that got it is good. Raises Refused 401."""
+        said = self._access.ticket(ticket)
+        await self._gate.check_again(said.owner)
+        return said
+
+    async def _named(self, upload: str, name: str) -> Ticket:
+        ticket = await self._good(upload)
         if ticket.name != name:
             raise Refused(401, "The upload is of another file")
         return ticket
@@ -204,84 +212,10 @@ class Storage:
             owner,
         )
 
-    async def _save(self, request: Request, ticket: Ticket) -> StoredFile:
-        await anyio.to_thread.run_sync(self._quota.look, ticket.owner)
-        body = self._capped(request, ticket.owner)
-        return await anyio.to_thread.run_sync(
-            lambda: self._files.save(ticket.name, pulled(body), ticket.description)
-        )
-
-    async def _save_part(self, request: Request, ticket: Ticket, number: str) -> str:
-        if not (number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_PARTS))):
-            raise bad_request(f"A part's number is from 1 to {MOST_PARTS}")
-        self._quota.part(ticket.name, ticket.owner, int(number), 0)
-        await anyio.to_thread.run_sync(self._quota.look, ticket.owner)
-        size = 0
-
-        async def counted() -> AsyncIterator[bytes]:
-            nonlocal size
-            async for chunk in self._capped(request, ticket.owner):
-                size += len(chunk)
-                yield chunk
-
-        try:
-            etag = await anyio.to_thread.run_sync(
-                lambda: self._files.save_part(ticket.name, int(number), pulled(counted()))
-            )
-        except ValueError as error:
-            raise bad_request(str(error)) from None
-        self._quota.part(ticket.name, ticket.owner, int(number), size)
-        return etag
-
     async def _join(self, request: Request, ticket: Ticket) -> Response:
         said = accept(CompleteRequest, await read_json(request, MOST_JSON))
-        numbers = [part.partNumber for part in said.parts]
-        stored = None
-        if all(1 <= number <= MOST_PARTS for number in numbers):
-            stored = await anyio.to_thread.run_sync(
-                lambda: self._files.join_parts(ticket.name, numbers, ticket.description)
-            )
-        if stored is None:
-            raise bad_request("A part is missing; send it again")
-        self._quota.joined(ticket.name)
-        if stored.size > self._limits.max_bytes:
-            await anyio.to_thread.run_sync(self._files.delete, stored.name)
-            raise self._too_large()
+        await self._uploads.join(ticket, [part.partNumber for part in said.parts])
         return JSONResponse({"url": self._address(request, ticket)})
-
-    async def _capped(self, request: Request, owner: str) -> AsyncIterator[bytes]:
-        declared = request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > self._limits.max_bytes:
-            raise self._too_large()
-        size = counted = 0
-        try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > self._limits.max_bytes:
-                    raise self._too_large()
-                if chunk:
-                    self._quota.add(owner, len(chunk))
-                    counted = size
-                    yield chunk
-        except BaseException:
-            self._quota.give_back(owner, counted)
-            raise
-
-    def _too_large(self) -> Refused:
-        return Refused(413, f"The file is larger than {self._limits.max_bytes} bytes")
-
-
-def pulled(body: AsyncIterator[bytes]) -> Iterator[bytes]:
-    """An asynchronous body read from a worker thread, chunk by chunk, never all at once."""
-    while True:
-        try:
-            yield anyio.from_thread.run(_next, body)
-        except StopAsyncIteration:
-            return
-
-
-async def _next(body: AsyncIterator[bytes]) -> bytes:
-    return await anext(body)
 
 
 def storage_router(storage: Storage) -> APIRouter:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -25,19 +27,58 @@ EXPIRE_EVERY = 20
 
 
 async def sweep_forever(ledger: Ledger, files: FileStore) -> None:
-    """Reap and expire until cancelled; a failed round is logged and the next one tried."""
+    """Reap and expire until cancelled."""
+    sweep = _Sweep(ledger, files)
     rounds = 0
     while True:
-        try:
-            await asyncio.wrap_future(ledger.reap())
-            # At every look: a sweep forgets so many at most, and must keep up with what ends.
-            for name, owner in await asyncio.wrap_future(ledger.expire()):
-                await asyncio.to_thread(delete_own, files, [name], owner)
-            await asyncio.wrap_future(ledger.compact())
-            if rounds % EXPIRE_EVERY == 0:
-                await asyncio.to_thread(files.expire, time.time())
-                await asyncio.to_thread(ledger.scrub)
-        except Exception as fault:  # noqa: BLE001 - a sweep that stops keeps faces for ever
-            log.error("sweep_failed", fault=whereabouts(fault))
+        await _tried(sweep.reap)
+        # At every look: a sweep forgets so many at most, and must keep up with what ends.
+        await _tried(sweep.forget)
+        await _tried(sweep.compact)
+        if rounds % EXPIRE_EVERY == 0:
+            await _tried(sweep.expire)
+            await _tried(sweep.scrub)
         rounds += 1
         await asyncio.sleep(REAP_EVERY)
+
+
+async def _tried(step: Callable[[], Awaitable[None]]) -> None:
+    """Do a step; one that fails is logged, tried again in the next round, and stops no other."""
+    try:
+        await step()
+    except Exception as fault:  # noqa: BLE001 - a sweep that stops keeps faces for ever
+        log.error("sweep_failed", step=step.__name__, fault=whereabouts(fault))
+
+
+class _Sweep:
+    """The steps of a round."""
+
+    def __init__(self, ledger: Ledger, files: FileStore) -> None:
+        self._ledger = ledger
+        self._files = files
+        #: Files of requests that are forgotten already, and whose they are: only here are they
+        #: known still, until they are gone.
+        self._going: deque[tuple[str, str]] = deque()
+
+    async def reap(self) -> None:
+        await asyncio.wrap_future(self._ledger.reap())
+
+    async def forget(self) -> None:
+        self._going += await asyncio.wrap_future(self._ledger.expire())
+        for _ in range(len(self._going)):
+            name, owner = self._going[0]
+            try:
+                await asyncio.to_thread(delete_own, self._files, [name], owner)
+            except Exception:
+                self._going.rotate(-1)  # behind the others, whom it shall not hold up
+                raise
+            self._going.popleft()
+
+    async def compact(self) -> None:
+        await asyncio.wrap_future(self._ledger.compact())
+
+    async def expire(self) -> None:
+        await asyncio.to_thread(self._files.expire, time.time())
+
+    async def scrub(self) -> None:
+        await asyncio.to_thread(self._ledger.scrub)

@@ -6,6 +6,7 @@ Knows the numbers alone; whoever opens a picture or an archive keeps to them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
 MIB = 1024 * 1024
 
@@ -21,6 +22,11 @@ class ArchiveLimits:
     #: Most bytes of all its pictures together, as they really unpack.
     max_unpacked_bytes: int = 200 * MIB
 
+    @classmethod
+    def of(cls, max_bytes: int) -> Self:
+        """Those of archives of at most ``max_bytes``; pictures hardly shrink in a zip."""
+        return cls(max_bytes=max_bytes, max_unpacked_bytes=4 * max_bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -28,6 +34,4 @@ class Limits:
 
     #: Most pixels of a picture, given or drawn.
     max_pixels: int = 64_000_000
-    #: Fewest pixels of a given picture's shorter side.
-    min_side: int = 16
     archive: ArchiveLimits = field(default_factory=ArchiveLimits)

@@ -38,6 +38,9 @@ _OPENERS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 #: OpenCV's warps count columns in 16 bits; a longer side would fail there, as our fault.
 MAX_SIDE = 32_766
 
+#: No face is found in less.
+MIN_SIDE = 16
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -93,12 +96,12 @@ class Picture:
     alpha: Pixels | None
 
 
-def open_picture(encoded: bytes, *, max_pixels: int = 64_000_000, min_side: int = 16) -> Picture:
+def open_picture(encoded: bytes, *, max_pixels: int = 64_000_000) -> Picture:
     """The picture in a file's bytes: upright, its first frame, in sRGB.
 
     Sizes are judged from the header, before any pixel is decoded. Raises ImageTooLarge (more
-    than ``max_pixels``, or a side over MAX_SIDE), ImageTooSmall (a side under ``min_side``
-    px), UnsupportedImageFormat, ImageLoadError (no picture, or a broken one); nothing else,
+    than ``max_pixels``, or a side over MAX_SIDE), ImageTooSmall (a side under MIN_SIDE),
+    UnsupportedImageFormat, ImageLoadError (no picture, or a broken one); nothing else,
     whatever the bytes.
     """
     if not encoded:
@@ -106,7 +109,7 @@ def open_picture(encoded: bytes, *, max_pixels: int = 64_000_000, min_side: int 
     check_skeleton(encoded)
     try:
         with _open_header(encoded, max_pixels) as image:
-            _check_size(image.size, max_pixels, min_side)
+            _check_size(image.size, max_pixels)
             image.load()
             return _develop(image)
     except InputProblem:
@@ -148,15 +151,15 @@ def _other_format(encoded: bytes) -> str | None:
     return None
 
 
-def _check_size(size: tuple[int, int], max_pixels: int, min_side: int) -> None:
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels or max(size) > MAX_SIDE:
         raise _too_large(f"The picture is {width}×{height},", max_pixels)
-    if min(size) < min_side:
+    if min(size) < MIN_SIDE:
         raise ImageTooSmall(
-            f"The picture is {width}×{height}; both sides must be at least {min_side} pixels. "
+            f"The picture is {width}×{height}; both sides must be at least {MIN_SIDE} pixels. "
             "Send a larger one.",
-            ctx={"min_height": min_side, "min_width": min_side},
+            ctx={"min_height": MIN_SIDE, "min_width": MIN_SIDE},
         )
 
 

@@ -19,6 +19,7 @@ import structlog
 from limner.errors import OUR_FAULT, whereabouts
 from limner.files.seals import Seals
 from limner.files.store import FileStore
+from limner.requests.claiming import Claimed
 from limner.requests.lanes import Unreachable, Unwritable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
@@ -76,6 +77,8 @@ class Worker:
         self._held: dict[Attempt, Standing | None] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        #: May a slot that gets free be filled at once?
+        self._more = True
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -96,18 +99,24 @@ class Worker:
             running: set[Future[None]] = set()
             while not self._stop.is_set():
                 self._wake.clear()  # before looking, so that nothing that comes later is missed
+                self._more = True  # also of what ends while we look
                 running = {future for future in running if not future.done()}
                 claimed = self._claim(parts.slots - len(running))
-                for request in claimed:
+                self._more = claimed.more
+                for request in claimed.requests:
                     running.add(drawn := pool.submit(self._draw, request))
                     # Only now is its slot free; a wake from within the thread comes too early.
-                    drawn.add_done_callback(lambda _: self._wake.set())
-                if not claimed:
-                    self._wake.wait(FALLBACK)
+                    drawn.add_done_callback(self._drawn)
+                self._wake.wait(FALLBACK)
             wait_for(running, timeout=GRACE)
             self._give_up()
         heart.join()
         self._leave()
+
+    def _drawn(self, _: Future[None]) -> None:
+        """A slot is free: look for what may have been left for it."""
+        if self._more:
+            self._wake.set()
 
     def _heard(self, topic: str) -> None:
         if topic == "queued":
@@ -119,9 +128,9 @@ class Worker:
                     if attempt[0] == cancelled:
                         self._held[attempt] = Standing.CANCEL
 
-    def _claim(self, free: int) -> list[Request]:
+    def _claim(self, free: int) -> Claimed:
         if free <= 0:
-            return []
+            return Claimed([], more=True)
         try:
             claimed = self._parts.ledger.claim(
                 self.name, list(self._parts.engines.endpoints), free
@@ -129,9 +138,9 @@ class Worker:
         except Exception as fault:  # noqa: BLE001 - a database in trouble; look again
             log.error("claim_failed", fault=whereabouts(fault))
             time.sleep(FALLBACK)
-            return []
+            return Claimed([], more=True)
         with self._lock:
-            for request in claimed:
+            for request in claimed.requests:
                 self._held[request.id, request.attempt] = Standing.ON
         return claimed
 

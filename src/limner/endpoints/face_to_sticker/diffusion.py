@@ -76,7 +76,7 @@ class DiffusionSticker:
         with blame("image_url"):
             limits = self._limits
             encoded = pictures.read(input.image_url)
-            photo = open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side)
+            photo = open_picture(encoded, max_pixels=limits.max_pixels)
             yield Step(f"Photo read: {photo.rgb.shape[1]}×{photo.rgb.shape[0]} pixels", 0.03)
             found = self._instruments.detector.find(photo.rgb)
         found = choose(found, input.face_index, input.face_box)

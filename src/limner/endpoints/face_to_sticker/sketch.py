@@ -100,7 +100,7 @@ class SketchSticker:
 
     def _opened(self, encoded: bytes) -> Pixels:
         limits = self._limits
-        return open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side).rgb
+        return open_picture(encoded, max_pixels=limits.max_pixels).rgb
 
     def _networks(self, input: FaceToStickerInput, recipe: Recipe, found: Found) -> tuple[str, ...]:
         names = needed(recipe.style)
@@ -209,7 +209,7 @@ def _told(reading: Reading, recipe: Recipe) -> Generator[Step]:
         )
     if reading.beyond:
         yield Step(
-            f"Beyond the sketch engine: {reading.beyond} words of the prompts. It knows styles, "
+            f"Words of the prompts beyond the sketch engine: {reading.beyond}. It knows styles, "
             "colours, lines, backgrounds, glasses, hair, beard, age and expression",
             0.12,
             "WARN",

@@ -136,7 +136,7 @@ class Observer:
 
     def _opened(self, encoded: bytes) -> Pixels:
         limits = self._limits
-        return open_picture(encoded, max_pixels=limits.max_pixels, min_side=limits.min_side).rgb
+        return open_picture(encoded, max_pixels=limits.max_pixels).rgb
 
     def _found(self, photo: Pixels) -> Found:
         return self._tools.detector.find(photo, self._input.face_id_det_size)

@@ -161,7 +161,7 @@ def _told(input: IpAdapterFaceIdInput, reading: Reading) -> Iterator[Step]:
     yield Step(f"Understood of the prompt: {understood}", 0.16)
     if reading.beyond:
         yield Step(
-            f"Beyond the sketch engine: {reading.beyond} words of the prompts. It knows places, "
+            f"Words of the prompts beyond the sketch engine: {reading.beyond}. It knows places, "
             "styles, colours, glasses, hair, beard, age and expression",
             0.16,
             "WARN",

@@ -32,6 +32,9 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 MOST = 200
 
+#: A place in a list, counted by the database.
+Place = Annotated[int, Query(ge=0, lt=2**63)]
+
 
 def delivery_body(delivery: Delivery) -> dict[str, Any]:
     """How a webhook's delivery stands; its body is the answer, which is told elsewhere."""
@@ -61,7 +64,7 @@ def add_requests(router: APIRouter, gate: Gate, ledger: Ledger, files: FileStore
         call: HttpRequest,
         state: State | None = None,
         text: str = "",
-        before: int | None = None,
+        before: Place | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> dict[str, Any]:
         """The newest first; ``next`` is what to give as ``before`` for those that follow."""

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 
 from limner.requests.ledger import Ledger
 from limner.requests.outbox import Delivery, Owing
-from limner.server.desk.requests import MOST
+from limner.server.desk.requests import MOST, Place
 from limner.server.keys import Gate
 
 State = Literal["due", "delivered", "given up"]
@@ -25,7 +25,7 @@ def add_webhooks(router: APIRouter, gate: Gate, ledger: Ledger) -> None:
     async def listed(
         call: Request,
         state: State | None = None,
-        before: int | None = None,
+        before: Place | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> dict[str, Any]:
         """The newest first; ``next`` is what to give as ``before`` for those that follow."""

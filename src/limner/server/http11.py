@@ -1,0 +1,71 @@
+"""HTTP/1.1 as uvicorn reads it with llhttp, and what Limner adds to that.
+
+A request's head and the fields behind a body have a bound, which llhttp leaves to whoever uses it;
+and 499, which no standard names, has a reason phrase, which fal's JavaScript client shows as the
+error's message (wire.md 3.4). Knows bytes on a line; knows no route.
+"""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: Longest head of a request in bytes, with its first line: as much as h11 takes.
+LONGEST_HEAD = 64 * 1024
+
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+def name_client_closed_request() -> None:
+    """Give 499 its phrase, where uvicorn looks phrases up: ASGI has no word for it."""
+    httptools_impl.STATUS_LINE[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
+
+
+class Http11(HttpToolsProtocol):
+    """One connection."""
+
+    #: Is a head being read? What comes as fields at other times are trailers.
+    _in_head = False
+
+    #: Bytes that were received since anything came of them: of a head, a trailer, a chunk's name.
+    _idle = 0
+
+    def on_message_begin(self) -> None:
+        """A head begins, perhaps in the middle of what was received."""
+        self._in_head, self._idle = True, 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of a head; one behind a body is nobody's here, and too late to be a header."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._in_head, self._idle = False, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of a body."""
+        self._idle = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A call is whole."""
+        self._idle = 0
+        super().on_message_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; hang up on a head, or a trailer, that has no end."""
+        self._idle += len(data)
+        began = self._idle
+        super().data_received(data)
+        # What begins in the middle of ``data`` is counted from the next on.
+        if self._idle < began or self._idle <= LONGEST_HEAD or self.transport.is_closing():
+            return
+        if self._in_head or not self.cycle.response_started:
+            self.transport.write(_TOO_LONG)
+        self.transport.close()

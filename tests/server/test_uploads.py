@@ -1,0 +1,146 @@
+"""Uploads that take their time, and parts that several servers took."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import Request
+
+from limner.errors import Refused
+from limner.files.disk import DiskStore
+from limner.files.store import reserve
+from limner.files.tally import COUNTED_FOR, Tally
+from limner.server.quota import UploadQuota
+from limner.server.tickets import Ticket
+from limner.server.uploads import Uploads
+from tests.rig.process import Server
+from tests.server.conftest import new_key
+from tests.server.test_storage import FACE, initiate
+
+#: More than the threads on which everybody else's files are read (anyio has 40).
+SLOW = 45
+
+
+def test_slow_uploads_hold_up_neither_readers_nor_other_uploads(server: Server) -> None:
+    upload, file = initiate(server)
+    server.call("PUT", upload, content=FACE).raise_for_status()
+    with ExitStack() as lines:
+        for _ in range(SLOW):
+            path = initiate(server)[0]
+            line = lines.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            line.sendall(
+                f"PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nabc".encode()
+            )
+        assert server.get(file, timeout=30).content == FACE
+        other, there = initiate(server)
+        assert server.call("PUT", other, content=FACE, timeout=30).status_code == 200
+        assert server.get(there).content == FACE
+
+
+def test_what_a_revoked_key_got_takes_no_file(guarded: Server, admin: dict[str, str]) -> None:
+    key = new_key(guarded.home, "api")
+
+    def place(kind: str) -> str:
+        asked = f"/rest.fal.ai/storage/upload/{kind}?storage_type=fal-cdn-v3"
+        return guarded.post(asked, json={}, headers=key).json()["upload_url"][len(guarded.base) :]
+
+    told = guarded.post("/rest.fal.ai/storage/auth/token", json={}, headers=key).json()
+    bearer = {"authorization": f"Bearer {told['token']}"}
+    media = told["base_url"][len(guarded.base) :]
+    begun = guarded.post(f"{media}/files/upload/multipart", headers=bearer).json()
+    part = f"{begun['access_url'][len(guarded.base) :]}/multipart/{begun['uploadId']}"
+    javascripts, parts = place("initiate"), {"parts": [{"partNumber": 1}]}
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("PUT", javascripts, {"content": FACE}),
+        ("PUT", f"{place('initiate-multipart')}/1", {"content": FACE}),
+        ("PUT", f"{part}/1", {"content": FACE}),
+        ("POST", f"{part}/complete", {"json": parts}),
+        ("POST", f"{media}/files/upload", {"content": FACE, "headers": bearer}),
+        ("POST", f"{media}/files/upload/multipart", {"headers": bearer}),
+    ]
+    for revoked in (False, True):
+        if revoked:
+            mine = key["authorization"].removeprefix("Key ").partition(":")[0]
+            path = f"/limner/v1/keys/{mine}"
+            guarded.call("DELETE", path, headers=admin).raise_for_status()
+        for method, path, said in calls:
+            status = guarded.call(method, path, **said).status_code
+            assert status == (401 if revoked else 200), (method, path)
+
+
+def body(*chunks: bytes, ends: bool = True) -> Request:
+    """A call with a body; one that does not end says nothing more."""
+    events: list[dict[str, Any]] = [
+        {"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks
+    ]
+
+    async def receive() -> dict[str, Any]:
+        if events:
+            return events.pop(0)
+        if not ends:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return Request({"type": "http", "method": "PUT", "headers": []}, receive)
+
+
+def uploads(folder: Path, tally: Tally | None = None, **options: Any) -> Uploads:
+    files = DiskStore(folder)
+    return Uploads(files, UploadQuota(tally or Tally(files), 1000), 1000, **options)
+
+
+def ticket() -> Ticket:
+    return Ticket(reserve(), "image/png", 2**40, "me")
+
+
+def test_an_upload_of_which_nothing_more_comes_is_given_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        impatient = uploads(tmp_path, patience=0.05)
+        for _ in range(3):  # what came of it does not count
+            with pytest.raises(Refused, match="Nothing came") as whole:
+                await impatient.save(body(bytes(600), ends=False), ticket())
+            with pytest.raises(Refused, match="Nothing came") as part:
+                await impatient.save_part(body(bytes(600), ends=False), ticket(), "1")
+            assert (whole.value.status, part.value.status) == (408, 408)
+        await impatient.save(body(bytes(600)), ticket())
+
+    asyncio.run(scenario())
+    assert not list((tmp_path / ".unfinished").iterdir())
+
+
+def test_a_ticket_that_is_used_again_makes_no_room(tmp_path: Path) -> None:
+    now = 0.0
+    tally = Tally(DiskStore(tmp_path), lambda: now)
+
+    async def scenario() -> None:
+        nonlocal now
+        mine, again = uploads(tmp_path, tally), ticket()
+        for size in (600, 1, 1):  # only the first is kept
+            await mine.save(body(bytes(size)), again)
+        now += COUNTED_FOR
+        with pytest.raises(Refused, match="may have 1000"):
+            await mine.save(body(bytes(401)), ticket())
+        await mine.save(body(bytes(400)), ticket())
+
+    asyncio.run(scenario())
+
+
+def test_parts_that_several_servers_took_are_one_file_within_the_limit(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        one, other = uploads(tmp_path), uploads(tmp_path)
+        large = ticket()
+        await one.save_part(body(bytes(600)), large, "1")
+        await other.save_part(body(bytes(600)), large, "2")
+        with pytest.raises(Refused, match="larger than 1000") as refused:
+            await one.join(large, [1, 2])
+        assert refused.value.status == 413
+        # Nothing of it is kept.
+        assert DiskStore(tmp_path).find(large.name) is None
+        await one.save(body(bytes(1000)), ticket())
+
+    asyncio.run(scenario())
