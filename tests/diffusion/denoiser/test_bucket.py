@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.diffusion.denoiser.bucket import Asked, Bucket
+from limner.diffusion.denoiser.coefficients import coefficients
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.denoiser.reading import Row, rows_of
-from tests.diffusion.denoiser.small import Request, networks
+from limner.diffusion.denoiser.sample import Sample
+from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
 from tests.diffusion.denoiser.stage import latents
 from tests.diffusion.denoiser.stock import distance, stock_latents, stock_predictions
 
@@ -193,3 +196,33 @@ def test_a_row_that_could_not_be_seated_is_seated_by_the_next_call(
         bucket(own)
     for answer, right in zip(bucket(own), expected, strict=True):
         assert torch.equal(answer, right)
+
+
+def test_what_a_broken_row_left_in_its_place_is_none_of_the_next_ones() -> None:
+    """It goes on lying there where a ControlNet is run for another place alone."""
+    network = networks("sd15", torch.float64).network
+    burst, plain, other = (
+        asked(Request(control=control, words=words), 0, 500.0)[0]
+        for words, control in enumerate((0.5, 0.0, 0.5))
+    )
+    controls = [
+        (net, dataclasses.replace(own, seen=torch.full_like(own.seen, torch.inf)))
+        for net, own in burst.row.controls
+        if own.seen is not None
+    ]
+    burst = dataclasses.replace(burst, row=dataclasses.replace(burst.row, controls=(*controls,)))
+    bucket = Bucket(network, 2)
+    assert not torch.isfinite(bucket([burst])[0]).all()
+    for own, right in zip(bucket([plain, other]), Bucket(network, 2)([plain, other]), strict=True):
+        assert torch.isfinite(right).all()
+        assert torch.equal(own, right)
+
+
+def test_a_steps_noise_is_drawn_once_however_often_the_step_is_tried() -> None:
+    table, zeros = coefficients(SAMPLERS["euler_ancestral"], 3), torch.zeros(1, 4, 2, 2)
+    generator = torch.Generator().manual_seed(1)
+    sample = Sample(Request().work().task, table, (), zeros, generator, zeros)
+    first = sample.noise()
+    assert torch.equal(sample.noise(), first)
+    sample.become(zeros, zeros)
+    assert not torch.equal(sample.noise(), first)
