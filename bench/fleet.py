@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bench.simulation import Day, Fleet, Job, Seen, share_below
 from bench.step_times import Kind, kinds
+from limner.requests.claiming import OPENING
 
 HOURS = 24
 SECONDS = 3600.0 * HOURS
@@ -88,15 +89,15 @@ class Demand:
         return self.requests / SECONDS * (1 + SWING)
 
 
-def simulate(demand: Demand, workers: int, left_below: int | None = None) -> Seen:
+def simulate(demand: Demand, workers: int, opening: int = OPENING) -> Seen:
     """A day; every worker fails about once a week and is back after five minutes."""
-    fleet = Fleet(workers, SLOTS, WEEK, 300.0, left_below, LEDGER)
+    fleet = Fleet(workers, SLOTS, WEEK, 300.0, opening, LEDGER)
     return Day(fleet, seed=demand.seed).run(demand.jobs())
 
 
-def row(demand: Demand, workers: int, left_below: int | None) -> list[str]:
+def row(demand: Demand, workers: int, opening: int) -> list[str]:
     """One day as a line of the table."""
-    seen = simulate(demand, workers, left_below)
+    seen = simulate(demand, workers, opening)
     times = [
         f"{share_below(seen.times[kind.name], share):.2f}"
         for kind in (demand.face_id, demand.sticker)
@@ -106,7 +107,7 @@ def row(demand: Demand, workers: int, left_below: int | None) -> list[str]:
     return [
         f"{demand.requests:,}",
         str(workers),
-        "idle" if left_below == 1 else "has a slot free",
+        str(opening),
         f"{100 * seen.busy / (workers * seen.until):.0f} %",
         *times,
         f"{share_below(waits, 0.95):.2f}",
@@ -142,15 +143,14 @@ def main(arguments: list[str]) -> None:
     console = Console(width=150)
     days = Table(title="A day", title_justify="left")
     for heading in (
-        *("requests", "workers", "left to one that is", "busy"),
+        *("requests", "workers", "opening counts as", "busy"),
         *("face-id p50 s", "p95", "p99", "sticker p50 s", "p95", "p99"),
         *("wait p95 s", "weights opened", "failures / drawn again"),
     ):
         days.add_column(heading, justify="right")
     million = Demand(1_000_000, face_id, sticker)
-    for workers in (200, 30):
-        for left_below in (None, 1):
-            days.add_row(*row(million, workers, left_below))
+    for workers, opening in ((200, OPENING), (30, OPENING), (30, 1)):
+        days.add_row(*row(million, workers, opening))
     console.print(days)
     for requests in (1_000_000, 10_000_000):
         console.print(limits(Demand(requests, face_id, sticker)))

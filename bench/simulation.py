@@ -1,12 +1,13 @@
 """Many workers and their requests, by events: what the ledger and the running batch do, no GPU.
 
-What is simulated is this. Keys take turns (``turns.py``); a request goes to a free worker that has
-its weights open, else to any free one, else it waits (``claiming.py``); what a lost worker held
-goes back to the head when its lease ends. A worker keeps two sets of weights open, and its requests
-advance together: a cycle gives each one step, and takes as long as all rows of each set of weights
-take in one call. Between two changes of a batch nothing happens, so only those are events. How long
-a step takes is a table (``bench/step_times.py``), not a measurement of this program. Seeded: it
-comes out the same everywhere. Knows queues and seconds; knows no ledger, network or day.
+What is simulated is this. Keys take turns (``turns.py``); a request goes to the free worker that
+draws the fewest, where opening its weights counts as some (``claiming.py``), else it waits; what a
+lost worker held goes back to the head when its lease ends. A worker keeps two sets of weights open,
+and its requests advance together: a cycle gives each one step, and takes as long as all rows of
+each set of weights take in one call. Between two changes of a batch nothing happens, so only those
+are events. How long a step takes is a table (``bench/step_times.py``), not a measurement of this
+program. Seeded: it comes out the same everywhere. Knows queues and seconds; knows no ledger,
+network or day.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from bench.step_times import Kind
+from limner.requests.claiming import OPENING
 
 #: Sets of weights that a worker keeps open (``MOST_HINTS`` of worker/announcing.py).
 OPEN = 2
@@ -37,9 +39,8 @@ class Fleet:
     #: Seconds of one worker between two failures, and until it is back; 0 for never.
     between_failures: float = 0.0
     repair: float = 300.0
-    #: A request is left to a worker that has its weights while that draws fewer than this many;
-    #: None: while it has a slot free, as the ledger does it.
-    left_below: int | None = None
+    #: As how many requests opening weights counts where a request is placed.
+    opening: int = OPENING
     #: Seconds that the ledger takes to hand a request over: submit, bell, claim, finish.
     ledger: float = 0.0
 
@@ -141,8 +142,6 @@ class Day:
         self._workers = [Worker() for _ in range(fleet.workers)]
         self._queue = Queue()
         self._free = list(self._workers)
-        #: Weights → workers that have them open.
-        self._having: dict[tuple[str, int], list[Worker]] = {}
         self._events: list[tuple[float, int, str, Worker, int, Job | None]] = []
         self._numbers = count()
         self._inside = 0
@@ -192,17 +191,15 @@ class Day:
             self._plan(worker)
 
     def _arrive(self, job: Job) -> None:
-        """To a free worker that has its weights, else to any, else into the queue."""
+        """To the free worker that is best placed, else into the queue."""
         if not self._free:
             self._queue.add(job)
             return
-        most = self._fleet.left_below or self._fleet.slots
-        having = [
-            each
-            for each in self._having.get(job.weights, ())
-            if self._is_free(each) and len(each.jobs) < most
-        ]
-        self._claim(self._random.choice(having or self._free), job)
+        weights, opening = job.weights, self._fleet.opening
+        costs = [len(each.jobs) + (0 if weights in each.open else opening) for each in self._free]
+        least = min(costs)
+        best = [each for each, cost in zip(self._free, costs, strict=True) if cost == least]
+        self._claim(self._random.choice(best), job)
 
     def _offer(self) -> None:
         while self._free and (job := self._queue.take()) is not None:
@@ -219,9 +216,8 @@ class Day:
         else:
             before += job.kind.opening
             self.seen.opened += 1
-            self._having.setdefault(job.weights, []).append(worker)
             if len(worker.open) >= OPEN:
-                self._having[worker.open.pop(0)].remove(worker)
+                worker.open.pop(0)
         worker.open.append(job.weights)
         worker.jobs.append(job)
         if len(worker.jobs) == self._fleet.slots:
@@ -276,8 +272,6 @@ class Day:
         self.seen.drawn_again += len(worker.jobs)
         for job in worker.jobs:
             self._push(LEASE, "again", worker, job)
-        for weights in worker.open:
-            self._having[weights].remove(worker)
         worker.jobs, worker.open, worker.cycle, worker.up = [], [], 0.0, False
         worker.version += 1
         if worker in self._free:

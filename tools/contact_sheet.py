@@ -21,6 +21,7 @@ from limner.endpoints import ENDPOINTS
 from limner.endpoints.base import Endpoint, Workshop
 from limner.endpoints.fields import Image as Description
 from limner.errors import CallersFault
+from limner.stages.provenance import Source
 
 CELL, GAP = 256, 8
 
@@ -28,8 +29,13 @@ CELL, GAP = 256, 8
 class Album:
     """Reads photos by their path, keeps pictures in memory."""
 
+    caller = ""
+
     def __init__(self) -> None:
         self.kept: list[bytes] = []
+
+    def mark(self, source: Source) -> Source | None:
+        return None
 
     def read(self, url: str) -> bytes:
         return Path(url).read_bytes()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from bench.fleet import Demand
-from bench.simulation import LEASE, Day, Fleet, Job, Queue
+from bench.simulation import LEASE, Day, Fleet, Job, Queue, Seen
 from bench.step_times import FACE_ID, STICKER, Kind, kinds
 
 from limner.requests.ledger import Ledger
@@ -105,16 +105,20 @@ def test_weights_are_opened_where_they_are_not_and_found_where_they_are() -> Non
     assert seen.opened == 4
 
 
-def test_a_request_is_left_to_who_has_its_weights_or_only_to_who_is_idle() -> None:
+def test_a_request_is_left_to_who_has_its_weights_as_long_as_opening_costs_more() -> None:
     heavy = Kind("heavy", 1, 1, ((1, 1000.0), (2, 2000.0)), 0.0, 4.0, 0.0, 0.0)
-    jobs = [Job(heavy, 0.0, 6), Job(heavy, 5.0, 6)]
+
+    def day(opening: int) -> Seen:
+        fleet = Fleet(2, 2, opening=opening)
+        return Day(fleet).run([Job(heavy, 0.0, 6), Job(heavy, 5.0, 6)])
+
     # Opened in 4 s. The first joins at 4, the second at 5: 1 step is done, 5 take 2 s, 1 is left.
-    kept = Day(Fleet(2, 2)).run([Job(heavy, 0.0, 6), Job(heavy, 5.0, 6)])
-    assert kept.times["heavy"] == pytest.approx([15.0, 11.0])
-    assert kept.opened == 1
-    spread = Day(Fleet(2, 2, left_below=1), seed=4).run(jobs)
-    assert spread.times["heavy"] == pytest.approx([10.0, 10.0])
-    assert spread.opened == 2
+    shared = day(opening=2)
+    assert shared.times["heavy"] == pytest.approx([15.0, 11.0])
+    assert shared.opened == 1
+    apart = day(opening=0)
+    assert apart.times["heavy"] == pytest.approx([10.0, 10.0])
+    assert apart.opened == 2
 
 
 def test_its_queue_goes_as_the_ledgers(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,7 +12,14 @@ import pytest
 
 from limner.endpoints.ip_adapter_face_id.recipes import TYPES
 from limner.endpoints.ip_adapter_face_id.sketch import SketchFaceId
-from limner.errors import ArchiveTooFewFiles, FaceNotFound, InputProblem, InvalidArchive
+from limner.errors import (
+    ArchiveTooFewFiles,
+    FaceNotFound,
+    ImageLoadError,
+    InputProblem,
+    InvalidArchive,
+)
+from tests.endpoints.conftest import FACES
 from tests.endpoints.portraits import Portray, portrayed_by, zipped
 
 OBAMA = "03_obama_frontal_dark_skin.jpg"
@@ -138,7 +147,9 @@ def test_an_archive_of_one_person_is_averaged_and_a_stranger_left_out(
 
 def test_photo_and_archive_together_make_one_identity(portray: Portray) -> None:
     archive = zipped("04_obama_speaking.jpg")
-    both = portray(OBAMA, archive=archive)
+    both = portray(OBAMA, archive=archive, face_index=0)
+    assert "not used" not in both.said
+    assert "which was not sent: not used" in portray(None, archive=archive, face_index=0).said
     assert "One identity of 2 faces, drawn from face" in both.said
     assert differ(both, portray(OBAMA), 0.002)
     assert differ(both, portray(None, archive=archive))
@@ -167,6 +178,18 @@ def test_a_bad_archive_is_refused_at_its_field(
     with pytest.raises(kind) as caught:
         portray(archive=archive)
     assert caught.value.loc == ("body", "face_images_data_url")
+
+
+def test_a_bad_picture_in_an_archive_is_named(portray: Portray) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("one.png", (FACES / "30_lowres_96px.jpg").read_bytes())
+        archive.writestr("holiday/two.jpg", b"no picture")
+    with pytest.raises(ImageLoadError) as caught:
+        portray(None, archive=packed.getvalue())
+    assert caught.value.loc == ("body", "face_images_data_url")
+    (entry,) = caught.value.answer().body["detail"]
+    assert entry["msg"].startswith("holiday/two.jpg in the archive: The file is not a picture.")
 
 
 @pytest.mark.parametrize(

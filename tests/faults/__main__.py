@@ -1,27 +1,27 @@
-"""``python -m tests.faults``: rounds of twenty faults, for a night.
+"""``python -m tests.faults``: rounds of twenty faults, for a night; it goes on when one goes wrong.
 
-Each round has a seed of its own, printed before it begins: ``--kills 20 --seed N`` repeats it, with
-the same ``--faults``, ``--ledger`` and ``--files``. ``--faults`` names groups of the vocabulary;
-what cannot be had on this machine is left out, and said. Where ``kills`` is among them, the faults
-that kill are counted; else all are.
+Each round has a seed of its own, told with what came of it: ``--kills 20 --seed N`` repeats it,
+with the same ``--faults``, ``--ledger`` and ``--files``. ``--faults`` names groups of faults; what
+cannot be had on this machine is left out, and said. Where ``kills`` is among them, the faults that
+kill are counted; else all are.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 import time
-from collections import Counter
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tests.faults.machine import Disk, WallClock
-from tests.faults.mayhem import Mayhem
+from tests.faults.rounds import Ended, Round, apart
 from tests.faults.vocabulary import GROUPS
-from tests.faults.world import Plan
 
+#: Faults in a round.
 ROUND = 20
+
+#: Wrongs of one round that are printed; one request that is lost makes many.
+SHOWN = 10
 
 
 def main() -> int:
@@ -31,37 +31,41 @@ def main() -> int:
     groups = [each for each in given.faults if each not in unlike or unlike[each]()]
     if left_out := set(given.faults) - set(groups):
         say(f"not to be had here, and left out: {', '.join(sorted(left_out))}")
-    failed = done = requests = 0
-    came: Counter[str] = Counter()
-    codes: Counter[int] = Counter()
-    for seed in range(given.seed, given.seed + -(-given.kills // ROUND)):
-        say(f"seed {seed}: ", end="")
-        home = Path(tempfile.mkdtemp(prefix=f"limner-mayhem-{seed}-"))
-        plan = Plan(home, given.ledger, given.files, groups)
-        mayhem = Mayhem(seed, min(ROUND, given.kills - done), plan, groups)
-        began = time.monotonic()
-        try:
-            wrongs = mayhem.run().wrongs()
-        except Exception as fault:  # noqa: BLE001 - the night goes on
-            wrongs = [f"the round broke off: {fault!r}"]
-        history = mayhem.history
-        done += mayhem.done()
-        requests += len(history.accounts)
-        came.update(fault.name for fault in history.faults)
-        codes.update(end.code for account in history.accounts for end in account.results[:1])
-        say(
-            f"{mayhem.done()} faults, {len(history.accounts)} requests, {mayhem.losses} losses,"
-            f" {len(wrongs)} wrongs, {time.monotonic() - began:.0f} s"
+    rounds = [
+        Round(
+            given.seed + n, min(ROUND, given.kills - n * ROUND), given.ledger, given.files, groups
         )
-        if wrongs:
-            failed += 1
-            say("\n".join([f"  {wrong}" for wrong in wrongs] + [f"  kept: {home}"]))
-        else:
-            shutil.rmtree(home)
-    say(", ".join(f"{name} {number}" for name, number in came.most_common()))
-    say("outcomes: " + ", ".join(f"{code} {number}" for code, number in sorted(codes.items())))
-    say(f"{done} faults, {requests} requests, {failed} rounds went wrong")
+        for n in range(-(-given.kills // ROUND))
+    ]
+    say(f"{len(rounds)} rounds, seeds from {given.seed}, {given.beside} at once")
+    began = time.monotonic()
+    total, failed = Ended(given.seed), 0
+    with ThreadPoolExecutor(given.beside) as pool:
+        for number, answered in enumerate(as_completed(pool.submit(apart, r) for r in rounds), 1):
+            ended = answered.result()
+            tell(ended)
+            total.add(ended)
+            failed += bool(ended.wrongs)
+            say(
+                f"  {number} of {len(rounds)} rounds: {total.faults} faults, {total.requests}"
+                f" requests, {total.losses} losses, {failed} rounds went wrong,"
+                f" {(time.monotonic() - began) / 60:.0f} min"
+            )
+    say(", ".join(f"{name} {number}" for name, number in total.came.most_common()))
+    say("outcomes: " + ", ".join(f"{code} {n}" for code, n in sorted(total.codes.items())))
     return min(failed, 1)
+
+
+def tell(ended: Ended) -> None:
+    """A round, for whoever watches."""
+    say(
+        f"seed {ended.seed}: {ended.faults} faults, {ended.requests} requests,"
+        f" {ended.losses} losses, {len(ended.wrongs)} wrongs, {ended.seconds:.0f} s"
+    )
+    for wrong in ended.wrongs[:SHOWN]:
+        say(f"  WRONG {wrong}")
+    if ended.wrongs:
+        say(f"  kept, with all that was wrong: {ended.home}")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -78,12 +82,13 @@ def arguments() -> argparse.ArgumentParser:
     )
     asked.add_argument("--ledger", choices=["sqlite", "postgresql"], default="sqlite")
     asked.add_argument("--files", choices=["disk", "s3"], default="disk")
+    asked.add_argument("--beside", type=int, default=1, help="rounds run side by side (1)")
     return asked
 
 
-def say(line: str, end: str = "\n") -> None:
+def say(line: str) -> None:
     """To whoever watches."""
-    print(line, end=end, flush=True)  # noqa: T201
+    print(line, flush=True)  # noqa: T201
 
 
 sys.exit(main())

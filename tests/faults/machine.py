@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -28,12 +29,12 @@ ROOM = 96 << 20
 class Disk:
     """A small disk, mounted on a folder; close it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, room: int = ROOM) -> None:
         self._folder = folder
         self._image = folder.with_name(folder.name + ".disk")
         self._ballast = folder / "ballast"
         with self._image.open("wb") as image:
-            image.truncate(ROOM)
+            image.truncate(room)
         # Without blocks that only root may use: a server is not root's everywhere.
         _run("mkfs.ext4", "-q", "-m", "0", str(self._image))
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,9 +67,14 @@ class Disk:
         finally:
             self._ballast.unlink(missing_ok=True)
 
-    def spoil(self) -> None:
-        """Let nothing be written any more, as the kernel does when a disk gives false answers."""
-        _run("mount", "-o", "remount,abort", str(self._folder))
+    def spoil(self, users: Collection[int]) -> None:
+        """Let nothing be written any more, as the kernel does when a disk gives false answers.
+
+        ``users``: process groups of those who write to it. No fsync of theirs is under way then,
+        because ext4 answers yes to one that is, and keeps nothing (docs/decisions/0055).
+        """
+        with at_rest(users):
+            _run("mount", "-o", "remount,abort", str(self._folder))
 
     def mend(self) -> None:
         """Mount it anew; whoever has a file of it open must have been killed."""
@@ -110,6 +116,31 @@ class WallClock:
         """``ahead``: seconds before or behind the machine's own clock."""
         with self._ahead.open("r+b" if self._ahead.exists() else "w+b") as file:
             file.write(struct.pack("q", ahead))
+
+
+@contextmanager
+def at_rest(groups: Collection[int]) -> Generator[None]:
+    """No thread of these process groups is in a call to the kernel while the block lasts."""
+    try:
+        for group in groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGSTOP)
+        # Whoever waits for a disk stops only when its call has come back.
+        eventually(lambda: set(_states(groups)) <= set("TtZX"))
+        yield
+    finally:
+        for group in groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGCONT)
+
+
+def _states(groups: Collection[int]) -> Iterator[str]:
+    """The state of every thread of these process groups (proc(5), ``stat``)."""
+    for stat in Path("/proc").glob("[0-9]*/task/*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(group) in groups:
+                yield state
 
 
 def _run(*command: str) -> None:

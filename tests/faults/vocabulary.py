@@ -15,8 +15,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import psycopg
+
 from tests.faults.line import Line, Trouble
 from tests.faults.world import LEASE, World
+from tests.rig.postgres import Postgres
 
 #: Does it, and answers with the processes that it killed.
 Deed = Callable[[World, random.Random], frozenset[int]]
@@ -139,10 +142,32 @@ def fill_the_disk(world: World, chance: random.Random) -> frozenset[int]:
     return NOBODY
 
 
+def fill_the_databases_disk(world: World, chance: random.Random) -> frozenset[int]:
+    """No room for PostgreSQL's tables, or not even for its log: then it ends."""
+    assert world.shelf is not None
+    assert world.postgres is not None
+    with world.shelf.full():
+        if chance.random() < 0.5:
+            swell_the_log(world.postgres)
+        time.sleep(chance.uniform(0.3, 3))
+    world.postgres.insist()
+    return NOBODY
+
+
+def swell_the_log(postgres: Postgres) -> None:
+    """Write to PostgreSQL's log until it can be written no more."""
+    with (
+        suppress(psycopg.Error),
+        psycopg.connect(postgres.url("postgres"), autocommit=True) as connection,
+    ):
+        for _ in range(100):
+            connection.execute("SELECT pg_logical_emit_message(false, '', repeat(' ', 1000000))")
+
+
 def spoil_the_disk(world: World, chance: random.Random) -> frozenset[int]:
     """The kernel makes it read-only under the running server; only a restart helps."""
     assert world.disk is not None
-    world.disk.spoil()
+    world.disk.spoil(world.groups)
     time.sleep(chance.uniform(0.3, 2))
     killed = world.kill_everything() | frozenset(world.strays())
     for pid in killed:
@@ -227,6 +252,7 @@ KINDS = (
     Kind("database", pause_the_database, 2, strands=True),
     Kind("disk", fill_the_disk, 3, _UNWRITTEN),
     Kind("disk", spoil_the_disk, 2, _UNWRITTEN),
+    Kind("disk", fill_the_databases_disk, 3, strands=True),
     Kind("clock", set_the_clock, 3),
     Kind("lines", trouble_the_front, 2),
     Kind("lines", trouble_the_wire, 3, strands=True),
@@ -243,6 +269,7 @@ def possible(world: World, groups: Sequence[str]) -> list[Kind]:
         pause_the_database: world.postgres,
         fill_the_disk: world.disk,
         spoil_the_disk: world.disk,
+        fill_the_databases_disk: world.shelf,
         set_the_clock: world.clock,
         trouble_the_front: world.front,
         trouble_the_wire: world.wire,

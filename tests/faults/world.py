@@ -14,6 +14,7 @@ import random
 import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ import sqlalchemy as sa
 from limner.requests.connections import is_sqlite, postgresql_url
 from tests.faults.line import Line
 from tests.faults.machine import Disk, WallClock
-from tests.rig.postgres import Postgres
+from tests.rig.postgres import SMALL, Postgres
 from tests.rig.process import Server, eventually
 from tests.rig.s3 import S3
 
@@ -43,6 +44,9 @@ ENV = {
 }
 
 PREFIX = "pictures"
+
+#: Bytes of PostgreSQL's disk: an empty cluster, its log, and some tens of megabytes.
+SHELF = 128 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +67,23 @@ class World:
 
     def __init__(self, plan: Plan, chance: random.Random) -> None:
         self.plan = plan
-        self._groups: list[int] = []
+        #: Process groups of every server there was, and its workers.
+        self.groups: list[int] = []
         self._seen: set[int] = set()
-        self._port = free_port(chance)
+        self._port, port_is_mine = free_port(chance)
         self.front: Line | None = None
         self.wire: Line | None = None
         self.road: Line | None = None
         self.disk: Disk | None = None
+        #: What PostgreSQL lies on.
+        self.shelf: Disk | None = None
         self.clock: WallClock | None = None
         self.postgres: Postgres | None = None
         self._s3: S3 | None = None
         self._bucket = ""
         self._env: dict[str, str] = dict(ENV)
         with ExitStack() as opened:
+            opened.callback(port_is_mine.close)
             self._build(opened)
             opened.callback(self._end)
             self.start()
@@ -85,7 +93,16 @@ class World:
         plan = self.plan
         plan.home.mkdir(parents=True, exist_ok=True)
         if plan.ledger == "postgresql":
-            self.postgres = Postgres()
+            if "disk" in plan.spoilt:
+                # Not in our home: PostgreSQL is nobody's, who may not go there.
+                shelf = Path(tempfile.mkdtemp(prefix="limner-shelf-"))
+                opened.callback(shelf.rmdir)
+                self.shelf = Disk(shelf, SHELF)
+                opened.callback(self.shelf.close)
+                shelf.chmod(0o755)
+                self.postgres = Postgres(SMALL, on=shelf)
+            else:
+                self.postgres = Postgres()
             opened.callback(self.postgres.stop)
             url, port = self.postgres.new_database(), self.postgres.port
             if "lines" in plan.spoilt:
@@ -122,7 +139,7 @@ class World:
         """Start the server, which starts its workers."""
         home = self.plan.home if self.disk is None else self.plan.home / "disk"
         self.server = Server(home, env=self._env, port=self._port, hasty=True)
-        self._groups.append(self.server.process.pid)
+        self.groups.append(self.server.process.pid)
 
     def workers(self) -> frozenset[int]:
         """Process ids of the workers there are now."""
@@ -177,7 +194,7 @@ class World:
         self._opened.close()
 
     def _end(self) -> None:
-        for group in self._groups:
+        for group in self.groups:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         with suppress(AttributeError):
@@ -194,13 +211,17 @@ def alive(pid: int) -> bool:
         return False
 
 
-def free_port(chance: random.Random) -> int:
-    """A port that no outgoing call is given while no server listens on it."""
+def free_port(chance: random.Random) -> tuple[int, socket.socket]:
+    """A port that no outgoing call is given while no server listens on it, and no other world, as
+    long as what comes with it is open."""
     while True:
         port = chance.randrange(20_000, 30_000)
+        mine = socket.socket(socket.AF_UNIX)
         with socket.socket() as free, suppress(OSError):
             free.bind(("127.0.0.1", port))
-            return port
+            mine.bind(f"\0limner-mayhem-{port}")
+            return port, mine
+        mine.close()
 
 
 def on_disk(root: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from limner.requests.claiming import HINT_PATIENCE
+from limner.requests.claiming import HINT_PATIENCE, OPENING
 from limner.requests.fleet import Pace, Presence
 from limner.requests.ledger import Ledger
 from limner.requests.request import Outcome, Priority, Submission
@@ -144,6 +144,67 @@ def test_a_request_is_left_a_moment_to_a_free_worker_that_has_its_weights(
     assert claim(ledger, "has not") == []
     clock.now += HINT_PATIENCE + 0.01
     assert claim(ledger, "has not") == [third]
+
+
+def test_a_request_goes_to_who_draws_the_fewest_where_opening_counts_as_some(
+    ledger: Ledger, clock: Clock
+) -> None:
+    announce(ledger, "has", 8, "a lora")
+    announce(ledger, "idle", 8)
+    for _ in range(OPENING):
+        mine = submit(ledger, hint="a lora")
+        assert claim(ledger, "idle") == []
+        assert claim(ledger, "has") == [mine]
+    # To open costs what these do now: it is the same to both.
+    either = submit(ledger, hint="a lora")
+    assert claim(ledger, "has") == [either]
+    opened = submit(ledger, hint="a lora")
+    assert claim(ledger, "has") == []
+    assert claim(ledger, "idle") == [opened]
+    # It has them open now, once it says so, and draws fewer.
+    announce(ledger, "idle", 8, "a lora")
+    another = submit(ledger, hint="a lora")
+    assert claim(ledger, "has") == []
+    clock.now += HINT_PATIENCE + 0.01
+    assert claim(ledger, "has") == [another]
+
+
+def test_of_several_that_come_at_once_each_worker_takes_its_share(ledger: Ledger) -> None:
+    announce(ledger, "one", 8, "a lora")
+    announce(ledger, "two", 8, "a lora")
+    wanted = [submit(ledger, hint="a lora") for _ in range(6)]
+    taken: list[int] = []
+    for worker in ("one", "two", "one", "two", "one"):
+        taken.append(len(got := claim(ledger, worker, 8)))
+        assert got == wanted[: len(got)]
+        del wanted[: len(got)]
+    # As many as the other, and one more.
+    assert taken == [1, 2, 2, 1, 0]
+
+
+def test_no_request_is_left_to_a_worker_of_other_endpoints_or_that_is_silent(
+    ledger: Ledger, clock: Clock
+) -> None:
+    announce(ledger, "me", 8)
+    claimed = submit(ledger)
+    assert claim(ledger, "me") == [claimed]
+    ledger.announce(Presence("another", "cpu", (TWO,), 8)).result()
+    unlike = submit(ledger, hint="a lora")
+    assert claim(ledger, "me") == [unlike]
+    announce(ledger, "idle", 8)
+    left = submit(ledger, hint="a lora")
+    assert claim(ledger, "me") == []
+    # The clock is set back, and "idle" dies: what it said is of a time that is to come.
+    clock.now -= 7200
+    assert claim(ledger, "me") == [left]
+    later = submit(ledger, hint="a lora")
+    assert claim(ledger, "me") == [later]
+    # Nor is a request left for as long as its own time is to come.
+    clock.now += 3600
+    early = submit(ledger, hint="a lora")
+    clock.now -= 3600
+    announce(ledger, "idle", 8)
+    assert claim(ledger, "me") == [early]
 
 
 def test_nobody_waits_for_weights_that_no_living_worker_has(ledger: Ledger, clock: Clock) -> None:

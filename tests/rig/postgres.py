@@ -36,6 +36,9 @@ OPTIONS = {
     "log_min_messages": "warning",
 }
 
+#: For a small disk: its log takes some megabytes of it at most.
+SMALL = {**OPTIONS, "fsync": "on", "min_wal_size": "32MB", "max_wal_size": "48MB"}
+
 #: For who measures what a durable commit costs.
 DURABLE = {**OPTIONS, "fsync": "on", "full_page_writes": "on"}
 
@@ -53,9 +56,10 @@ def programs() -> Iterator[Path]:
 class Postgres:
     """A cluster in a folder of its own; stop it."""
 
-    def __init__(self, options: Mapping[str, str] = OPTIONS) -> None:
+    def __init__(self, options: Mapping[str, str] = OPTIONS, on: Path | None = None) -> None:
+        """``on``: the disk it lies on; None for the one of temporary files."""
         self._options = options
-        self.folder = Path(tempfile.mkdtemp(prefix="limner-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="limner-pg-", dir=on))
         self._owner: dict[str, Any] = {}
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
@@ -79,11 +83,17 @@ class Postgres:
             self.process = subprocess.Popen(
                 [
                     str(self.bin / "postgres"), "-D", str(self.folder / "data"),
-                    "-p", str(self.port), "-k", str(self.folder), *said,
+                    "-p", str(self.port), "-k", "", *said,
                 ],
                 stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self._owner,
             )  # fmt: skip
         eventually(self._answers)
+
+    def insist(self) -> None:
+        """Return when it answers; started again where it ended, as by whoever watches over it."""
+        eventually(lambda: self.process.poll() is not None or self._can_be_reached())
+        if self.process.poll() is not None:
+            self.start()
 
     def kill(self) -> None:
         """kill -9 of the server and everything it started."""
@@ -136,6 +146,9 @@ class Postgres:
     def _answers(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError((self.folder / "log").read_text())
+        return self._can_be_reached()
+
+    def _can_be_reached(self) -> bool:
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:

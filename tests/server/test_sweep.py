@@ -42,7 +42,7 @@ def forgotten(ledger: Ledger, files: DiskStore, *names: str) -> None:
     for name in names:
         files.save(name, [b"a face"], Description("image/png"))
     ledger.submit(Submission(ENDPOINT, {})).result()
-    (request,) = ledger.claim("w", [ENDPOINT], 1).result()
+    (request,) = ledger.claim("w", [ENDPOINT], 1).result().requests
     ledger.finish(request.id, request.attempt, Outcome(200, {}, files=names)).result()
 
 

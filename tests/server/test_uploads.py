@@ -18,7 +18,7 @@ from limner.files.tally import COUNTED_FOR, Tally
 from limner.server.quota import UploadQuota
 from limner.server.tickets import Ticket
 from limner.server.uploads import Uploads
-from tests.rig.process import Server
+from tests.rig.process import Server, eventually
 from tests.server.conftest import new_key
 from tests.server.test_storage import FACE, initiate
 
@@ -40,6 +40,19 @@ def test_slow_uploads_hold_up_neither_readers_nor_other_uploads(server: Server) 
         other, there = initiate(server)
         assert server.call("PUT", other, content=FACE, timeout=30).status_code == 200
         assert server.get(there).content == FACE
+
+
+def test_a_server_stops_in_the_middle_of_an_upload(tmp_path: Path) -> None:
+    running = Server(tmp_path, env={"LIMNER_WORKERS": "0"})
+    path = initiate(running)[0]
+    with socket.create_connection(("127.0.0.1", running.port)) as line:
+        line.sendall(
+            f"PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nabc".encode()
+        )
+        unfinished = tmp_path / "files" / ".unfinished"
+        eventually(lambda: list(unfinished.iterdir()))
+        running.stop()
+    assert "call_failed" not in running.log.read_text()
 
 
 def test_what_a_revoked_key_got_takes_no_file(guarded: Server, admin: dict[str, str]) -> None:

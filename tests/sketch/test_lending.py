@@ -1,4 +1,4 @@
-"""What a drawing is lent of a photo: the face's middle frequencies, and nothing else."""
+"""What a drawing is lent of a photo: the middle frequencies of the face, hair and clothes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from limner.sketch.lending import lent
+from limner.sketch.lending import clothed, lent
 
 Pixels = npt.NDArray[np.uint8]
 SIDE = 256
@@ -62,3 +62,46 @@ def test_a_pale_drawing_stays_pale() -> None:
     pale, bold = waves(14, height=12), waves(14, height=60)
     strong = [contrast(lent(drawing, photo, 1.0), 10) for drawing in (pale, bold)]
     assert strong[0] < strong[1]
+
+
+HAIR, CLOTHES = (slice(10, 30), slice(100, 156)), (slice(244, 256), slice(100, 156))
+CHEEK = (slice(135, 155), slice(110, 146))
+EVERYWHERE = np.ones((SIDE, SIDE), np.float32)
+
+
+def plain(red: int, green: int, blue: int) -> Pixels:
+    return np.full((SIDE, SIDE, 3), (red, green, blue), np.uint8)
+
+
+def test_hair_and_clothes_are_the_photos_and_the_skin_is_the_drawings() -> None:
+    photo, drawing = plain(160, 60, 20), plain(90, 90, 140)
+    got = clothed(drawing, photo, EVERYWHERE, 1.0)
+    for part in HAIR, CLOTHES:
+        assert np.abs(got[part].astype(int) - photo[part]).max() <= 2
+    assert np.abs(got[CHEEK].astype(int) - drawing[CHEEK]).max() <= 2
+
+
+def test_the_strokes_in_hair_stay_the_drawings() -> None:
+    photo, strokes = plain(160, 60, 20), waves(3, height=20)
+    light = clothed(strokes, photo, EVERYWHERE, 1.0)[HAIR].astype(float).mean(axis=2)
+    assert light.std() > 5
+    assert light.mean() == pytest.approx(80, abs=6)
+
+
+def test_what_lies_behind_the_person_seeps_into_no_edge() -> None:
+    """Red hair before a blue wall: at its very border it is as red as in its middle."""
+    photo, person = plain(160, 60, 20), EVERYWHERE.copy()
+    photo[:, :80], person[:, :80] = (20, 60, 200), 0
+    got = clothed(plain(128, 128, 128), photo, person, 1.0)
+    edge, middle = got[10:30, 80:83].astype(int), got[10:30, 120].astype(int)
+    assert np.abs(edge - middle[:, None]).max() <= 6
+    assert np.abs(got[:, :70].astype(int) - 128).max() <= 1
+
+
+def test_hair_that_words_changed_stays_as_it_was_drawn() -> None:
+    photo, drawing = plain(160, 60, 20), plain(90, 90, 140)
+    for got in (
+        clothed(drawing, photo, EVERYWHERE, 1.0, EVERYWHERE),
+        clothed(drawing, photo, EVERYWHERE, 0.0),
+    ):
+        assert np.abs(got.astype(int) - drawing).max() <= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from limner.sketch.refinement import FIRST_STEPS, Pose, Refinement, best, refine
+from limner.sketch.refinement import FIRST_STEPS, START, Pose, Refinement, best, refine
 
 
 class Hill:
@@ -33,6 +33,33 @@ def test_each_step_measures_once_and_likeness_never_falls() -> None:
     assert hill.height - likenesses[0] == pytest.approx(0.056)
     assert hill.height - likenesses[-1] < 0.056 / 4
     assert np.abs(search.pose.pull).max() > 0
+
+
+def test_every_sixth_step_moves_the_latent_and_no_other() -> None:
+    """A moved latent is drawn anew, which costs as much as ten steps that only weigh layers."""
+    hill = Hill()
+    for _ in refine([search := Refinement(hill, seed=1)], 18):
+        pass
+    assert search.likeness <= hill.height
+    kept = [START.pull, *(pose.pull for pose in hill.tried)]
+    moved = [
+        number
+        for number, pose in enumerate(hill.tried)
+        if not any(np.array_equal(pose.pull, before) for before in kept[: number + 1])
+    ]
+    assert moved == [6, 12, 18]
+
+
+def test_a_move_that_gains_nothing_is_not_kept() -> None:
+    class Plain(Hill):
+        def likeness(self, pose: Pose) -> float:
+            self.tried.append(pose)
+            return 0.5
+
+    search = Refinement(Plain(), seed=1)
+    for _ in refine([search], 8):
+        pass
+    assert search.pose is START
 
 
 def test_more_steps_begin_with_the_same_steps() -> None:

@@ -1,9 +1,10 @@
 """A worker takes the next requests: in order, but for three rules that let one step over another.
 
 A key with a limit has no more of its requests running than that. A request with a hint is left,
-for a moment, to a worker that has what it hints at in memory and has a slot free. Of requests that
-lost a worker before, a worker holds one at a time: should one of them be what ends its workers, the
-others are not lost with it again and again.
+for a moment, to the worker that is best placed for it: the one that draws the fewest, where opening
+what is hinted at counts as OPENING of them (decision 0056). Of requests that lost a worker before,
+a worker holds one at a time: should one of them be what ends its workers, the others are not lost
+with it again and again.
 Functions of a connection. Knows the queue's order; knows no caller, process or clock.
 """
 
@@ -28,8 +29,11 @@ from limner.requests.turns import RETURNED
 
 COLUMNS = requests.c
 
-#: Seconds a request is left to a worker that has its weights; opening them takes longer.
+#: Seconds a request is left to a worker that is better placed for it; opening weights takes longer.
 HINT_PATIENCE = 0.4
+
+#: Requests in one running batch that cost as much as opening weights (``bench.fleet``).
+OPENING = 3
 
 #: How far into a queue is looked for a request whose key is below its limit. Turns put the first
 #: of every key among the first few.
@@ -50,6 +54,9 @@ TRIES = 3
 _BY = sa.bindparam("by", type_=sa.Text)
 _NOW = sa.bindparam("now", type_=sa.Float(53))
 
+#: A lease from now.
+_UNTIL = sa.bindparam("until", type_=sa.Float(53))
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -58,6 +65,10 @@ class Claimed:
     requests: list[Request]
     #: May it be given more as soon as one of its requests ends? Else it waits for the bell.
     more: bool
+
+
+#: Around a name in the JSON list of a worker's endpoints.
+_QUOTE = sa.bindparam("quote", '"', type_=sa.Text)
 
 
 def claim(
@@ -79,7 +90,7 @@ def claim(
         # Claims go one after the other, so that no limit is overrun.
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LIMITS)))
     # Of two that one statement takes, neither sees the other.
-    one_by_one = limited or rare.lost
+    one_by_one = limited or rare.lost or rare.hinted
     # Nobody else writes to SQLite meanwhile: what was not taken was not there.
     alone = len(endpoints) == 1 and connection.dialect.name == "sqlite"
     while len(claimed) < limit and lost_races < TRIES:
@@ -162,7 +173,7 @@ def _take(limited: bool) -> ReturningUpdate[*tuple[Any, ...]]:
             status="running",
             attempt=COLUMNS.attempt + 1,
             worker=_BY,
-            lease_until=sa.bindparam("until", type_=sa.Float(53)),
+            lease_until=_UNTIL,
             started_at=_NOW,
             progress=0.0,
             preview=None,
@@ -188,19 +199,33 @@ def _first(number: int, limited: bool) -> sa.Select[*tuple[Any, ...]]:
 
 
 def _is_for_worker() -> sa.ColumnElement[bool]:
-    """Is a request not better left to another worker?"""
-    held = sa.select(sa.func.count()).where(_RUNNING, COLUMNS.worker == workers.c.name)
+    """Is no other worker better placed for a request, or has it waited too long for that one?"""
+    held = sa.select(sa.func.count()).where(_RUNNING)
+    mine = held.where(COLUMNS.worker == _BY).correlate(None).scalar_subquery()
+    theirs = held.where(COLUMNS.worker == workers.c.name).correlate(workers).scalar_subquery()
     having = sa.select(sa.literal(1)).where(residents.c.hint == COLUMNS.hint)
-    elsewhere = having.where(
-        residents.c.worker == workers.c.name,
-        workers.c.until > _NOW,
-        workers.c.slots > held.correlate(workers).scalar_subquery(),
+    i_have = having.where(residents.c.worker == _BY).correlate(requests).exists()
+    cost = mine + sa.case((i_have, 0), else_=OPENING)
+    free = (
+        workers.c.name != _BY,
+        # It said so in the last two leases, and by this clock.
+        workers.c.until.between(_UNTIL, _NOW + 4 * (_UNTIL - _NOW)),
+        workers.c.slots > theirs,
+    )
+    # Apart, because few have what is hinted at, and are found by an index.
+    has = having.where(residents.c.worker == workers.c.name, *free, theirs < cost)
+    opens = sa.select(sa.literal(1)).where(
+        workers.c.endpoints.contains(_QUOTE + COLUMNS.endpoint + _QUOTE),
+        *free,
+        theirs + OPENING < cost,
     )
     return sa.or_(
         COLUMNS.hint.is_(None),
-        COLUMNS.created_at < _NOW - HINT_PATIENCE,
-        having.where(residents.c.worker == _BY).correlate(requests).exists(),
-        ~elsewhere.correlate(requests).exists(),
+        ~COLUMNS.created_at.between(_NOW - HINT_PATIENCE, _NOW + HINT_PATIENCE),
+        sa.and_(
+            ~has.correlate(requests).exists(),
+            sa.or_(cost <= OPENING, ~opens.correlate(requests).exists()),
+        ),
     )
 
 
@@ -215,7 +240,7 @@ def _is_alone() -> sa.ColumnElement[bool]:
 
 @cache
 def _rare(number: int) -> Prepared:
-    """What is seldom so, and costs a claim of so many endpoints more: limits, and losses."""
+    """What is not always so, and costs a claim of so many endpoints more: limits, losses, hints."""
     limit = sa.select(keys.c.id).where(keys.c.concurrency.is_not(None))
     # One that lost a worker before is among the few that were given back.
     lost = sa.select(COLUMNS.seq).where(
@@ -225,7 +250,8 @@ def _rare(number: int) -> Prepared:
         COLUMNS.turn == RETURNED,
         COLUMNS.losses > 0,
     )
-    return Prepared(sa.select(limit.exists().label("limited"), lost.exists().label("lost")))
+    seen = {"limited": limit, "lost": lost, "hinted": sa.select(residents.c.hint)}
+    return Prepared(sa.select(*(each.exists().label(name) for name, each in seen.items())))
 
 
 def _full_keys(connection: sa.Connection) -> Sequence[str]:

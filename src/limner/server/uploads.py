@@ -7,7 +7,7 @@ Knows bodies, tickets and the quota; knows none of fal's words.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TypeVar
 
 import anyio
@@ -111,14 +111,11 @@ class Uploads:
         ``count`` takes the size of what comes and answers the bytes of the file so far.
         """
         body = self._capped(request, count)
-        try:
-            return await anyio.to_thread.run_sync(
-                lambda: keep(self._pulled(body)), limiter=self._threads
-            )
-        finally:
-            await body.aclose()
+        return await anyio.to_thread.run_sync(
+            lambda: keep(self._pulled(body)), limiter=self._threads
+        )
 
-    async def _capped(self, request: Request, count: Callable[[int], int]) -> AsyncGenerator[bytes]:
+    async def _capped(self, request: Request, count: Callable[[int], int]) -> AsyncIterator[bytes]:
         declared = request.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > self._max_bytes:
             raise self._too_large()

@@ -1,9 +1,10 @@
-"""A generator's drawing lent the person's own features: the photo's, in the drawing's hand.
+"""A generator's drawing lent what is the person's own: the photo's, in the drawing's hand.
 
 What tells a person from another is the middle of the picture's frequencies: how eyes, nose, mouth
 and folds lie and are shaped. What makes a drawing a drawing is what lies below, its tones and
 colours, and what lies above, its strokes and grain. So the middle band of the face is taken from
-the photo, and the rest stays the drawing's (a hybrid image, Oliva et al. 2006).
+the photo, and the rest stays the drawing's (a hybrid image, Oliva et al. 2006). Of what the person
+wears, hair and clothes, the generator knows nothing: there all but the strokes is the photo's.
 
 Knows two aligned pictures of one face; nothing of networks, recipes or likeness.
 """
@@ -26,6 +27,10 @@ Floats = npt.NDArray[np.float32]
 FINEST, COARSEST = 1.0, 14.0
 #: How much of it in colour, which says less of a person and more of the hand.
 COLOUR = 0.6
+#: The coarsest stroke that hair and clothes keep of the drawing: a Gaussian's sigma, as above.
+STROKE = 2.5
+#: How much stronger those strokes are there than the generator drew them.
+EMPHASIS = 1.3
 
 
 def lent(drawing: Picture, crop: Picture, share: float, kept: Floats | None = None) -> Picture:
@@ -47,6 +52,32 @@ def lent(drawing: Picture, crop: Picture, share: float, kept: Floats | None = No
     gain = np.array([np.clip(strength, 0.8, 1.6), 1, 1], np.float32)
     amount = np.array([1, COLOUR, COLOUR], np.float32)
     return to_rgb((ours + where[..., None] * amount * (gain * photo - own)).astype(np.float32))
+
+
+def clothed(
+    drawing: Picture, crop: Picture, person: Floats, share: float, kept: Floats | None = None
+) -> Picture:
+    """The drawing [256, 256, 3] with ``share`` (0…1) of the crop's hair and clothes.
+
+    A generator gives everybody its training's hair and paints a sky beside it. ``person``
+    [256, 256] 0…1 is where the crop shows the person; ``kept`` is where words changed the drawing.
+    """
+    side = drawing.shape[0]
+    # Brows to chin, cheek to cheek: what is skin whoever it is, and the generator's own to draw.
+    inner = blob((side, side), (side / 2, side * 0.56), (side * 0.2, side * 0.26), soft=0.5)
+    where = (1 - inner) * person * np.float32(share)
+    if kept is not None:
+        where *= 1 - kept
+    ours, theirs = to_lab(drawing), to_lab(crop)
+    # Weighed by the person, so that nothing of what lies behind seeps into an edge.
+    weight = np.asarray(np.dstack([person] * 3) + 1e-3, np.float32)
+    tones = _soft(theirs * weight) / _soft(weight)
+    strokes = (ours - _soft(ours)) * np.array([EMPHASIS, 1, 1], np.float32)
+    return to_rgb((ours + where[..., None] * (tones + strokes - ours)).astype(np.float32))
+
+
+def _soft(values: Floats) -> Floats:
+    return cast("Floats", cv2.GaussianBlur(values, (0, 0), STROKE))
 
 
 def _band(lab: Floats) -> Floats:

@@ -9,6 +9,7 @@ Knows two aligned pictures of a face; nothing of canvases, recipes or likeness.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import cv2
@@ -24,51 +25,77 @@ Floats = npt.NDArray[np.float32]
 FARTHEST = 12.0
 
 
-def fitted(
+@dataclass(frozen=True, eq=False, slots=True)
+class Fit:
+    """What makes a generator's drawing fit a photo's face: a move, a bend and a tone.
+
+    Measured on one drawing and done to others of the same face: what words add to a drawing,
+    glasses or a smile, is nothing to be bent away or toned down for the photo's sake.
+    """
+
+    #: The move, affine 2×3; None where it is as it should be, or cannot be told.
+    affine: Floats | None
+    #: Where each pixel [256, 256, 2] comes from, as an offset (x, y) in pixels.
+    flow: Floats
+    #: Lab to add.
+    tone: Floats
+
+    def __call__(self, drawing: Picture) -> Picture:
+        """The drawing [256, 256, 3] with its features on the photo's and in the skin's tone."""
+        return to_rgb(to_lab(self.bent(drawing)) + self.tone)
+
+    def bent(self, drawing: Picture) -> Picture:
+        """The same in its own tone."""
+        moved = drawing if self.affine is None else _moved(drawing, self.affine)
+        rows, columns = np.mgrid[0 : moved.shape[0], 0 : moved.shape[1]].astype(np.float32)
+        bent = cv2.remap(
+            moved,
+            columns + self.flow[..., 0],
+            rows + self.flow[..., 1],
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        return np.asarray(bent, np.uint8)
+
+
+def fit_of(
     drawing: Picture,
     crop: Picture,
     drawn: Floats | None,
     own: Floats,
     where: Floats | None = None,
-) -> Picture:
-    """The drawing [256, 256, 3] bent so that its features lie on the crop's.
+) -> Fit:
+    """The fit of a drawing [256, 256, 3] without anything that words ask for.
 
     ``own`` are the crop's landmarks [5, 2], ``drawn`` the drawing's, if a face was found in it.
     ``where`` [256, 256] 0…1 says how far it may be bent; everywhere if it is None.
     """
+    affine = None
     if drawn is not None:
         # OpenCV answers None, which its types do not say, for points that fall together.
         affine = cast("Any", cv2.estimateAffinePartial2D(drawn, own, method=cv2.LMEDS)[0])
-        if affine is not None and _is_gentle(affine):
-            drawing = _moved(drawing, affine)
+        if affine is not None and not _is_gentle(affine):
+            affine = None
+    moved = drawing if affine is None else _moved(drawing, affine)
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    along = flow.calc(_contrast(crop), _contrast(drawing), cast("Floats", None))
+    along = flow.calc(_contrast(crop), _contrast(moved), cast("Floats", None))
     smooth = np.clip(cv2.GaussianBlur(along, (0, 0), 5), -FARTHEST, FARTHEST)
     if where is not None:
         smooth = smooth * where[..., None]
-    rows, columns = np.mgrid[0 : crop.shape[0], 0 : crop.shape[1]].astype(np.float32)
-    bent = cv2.remap(
-        drawing,
-        columns + smooth[..., 0],
-        rows + smooth[..., 1],
-        cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REFLECT,
-    )
-    return np.asarray(bent, np.uint8)
+    untoned = Fit(affine, np.asarray(smooth, np.float32), np.zeros(3, np.float32))
+    return replace(untoned, tone=_lost_tone(untoned.bent(drawing), crop))
 
 
-def toned(drawing: Picture, crop: Picture) -> Picture:
-    """The drawing with the skin's own lightness and some of its colour given back.
+def _lost_tone(drawing: Picture, crop: Picture) -> Floats:
+    """The skin's own lightness and some of its colour, as Lab [3] to give back.
 
     Styles are learnt from light skin and would bleach dark one; contrast and line stay theirs.
     """
-    lab = [to_lab(drawing), to_lab(crop)]
     side = crop.shape[0]
     # The middle of the face is skin, whoever it is.
     inner = (slice(int(0.3 * side), int(0.8 * side)), slice(int(0.28 * side), int(0.72 * side)))
-    lost = lab[1][inner].mean(axis=(0, 1)) - lab[0][inner].mean(axis=(0, 1))
-    lab[0] += (lost * np.array([0.85, 0.4, 0.4])).astype(np.float32)
-    return to_rgb(lab[0])
+    lost = to_lab(crop)[inner].mean(axis=(0, 1)) - to_lab(drawing)[inner].mean(axis=(0, 1))
+    return (lost * np.array([0.85, 0.4, 0.4])).astype(np.float32)
 
 
 def agreement(drawing: Picture, crop: Picture) -> Floats:

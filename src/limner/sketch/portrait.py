@@ -1,15 +1,15 @@
 """Drawing a subject by a recipe: the hand of the sketch engine.
 
 *toon* redraws the photo itself. *ink*, *pencil* and *oil* are drawn by a generator from the
-face's latent, which words may move; the head is as the generator imagines it, the features are
-bent and lent to it by the photo.
+face's latent, which words may move; features, hair and clothes are lent to its drawing by the
+photo, hair not where words ask for another.
 Knows subjects, recipes and networks; knows nothing of canvases' backgrounds or requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,19 +19,31 @@ from limner.sketch import toon
 from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
-from limner.sketch.lending import lent
-from limner.sketch.merging import edited, fitted, toned
+from limner.sketch.lending import clothed, lent
+from limner.sketch.merging import edited, fit_of
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
 from limner.sketch.subject import Subject
 from limner.stages.face import Face
 from limner.stages.lift import Person, lift
+from limner.stages.silhouette import rounded_frame
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 #: First row of the latent's twelve that says colour rather than shape.
 COLOUR_ROWS = 8
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Aligned:
+    """The photo's face as the networks want it: RGB [256, 256, 3], and what is known of it."""
+
+    crop: Picture
+    #: [5, 2] in pixels of the crop.
+    landmarks: Floats
+    #: Where the crop shows the person, [256, 256] 0…1.
+    person: Floats
 
 
 def draw_portrait(
@@ -51,35 +63,46 @@ def draw_portrait(
 def imagine(subject: Subject, recipe: Recipe, instruments: Instruments) -> Subject:
     """What the generator of the recipe's style draws of the subject, cut free again."""
     crop, affine = align(subject.rgb, subject.face.landmarks)
-    small = _drawn(crop, _mapped(subject.face, affine, 1).landmarks, recipe, instruments)
+    own = subject.alpha * rounded_frame(subject.alpha.shape, 0.3 * subject.face.box[3])
+    aligned = Aligned(
+        crop, _mapped(subject.face, affine, 1).landmarks, _warped(own, affine, crop.shape[0])
+    )
     upscaler = instruments.upscaler(4)
-    large = upscaler(small)
+    large = upscaler(_drawn(aligned, recipe, instruments))
     face = _mapped(subject.face, affine, upscaler.scale)
-    alpha = instruments.matte(large)
     side = large.shape[0]
-    alpha = _within(alpha, _warped(subject.alpha, affine, side), face, recipe)
+    # The hair that is drawn is the photo's, and ends where it does.
+    alpha = _spread(_warped(own, affine, side), 0.008 * side)
+    if recipe.moves_hair:
+        alpha = _within(instruments.matte(large), _warped(own, affine, side), face, recipe)
     return Subject(large, alpha * _dome(side), face, ())
 
 
-def _drawn(crop: Picture, landmarks: Floats, recipe: Recipe, instruments: Instruments) -> Picture:
-    """The crop's face [256, 256, 3] in the recipe's style, with the person's own features."""
+def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Picture:
+    """The face [256, 256, 3] in the recipe's style, with all that is the person's own."""
+    crop = aligned.crop
     stylizer, detector = instruments.stylizer(recipe.style), instruments.detector
     latent = stylizer.encode(crop)
     # Hair is the generator's own: bent after the photo's it would only swirl.
     inner = blob(crop.shape, (SIZE / 2, SIZE * 0.48), (SIZE * 0.29, SIZE * 0.37), soft=0.5)
 
-    def bent(moves: Mapping[str, float]) -> Picture:
+    def imagined(moves: Mapping[str, float]) -> Picture:
         wanted = shaped(latent, replace(recipe, moves=moves))
         small = stylizer.draw(recipe.style, wanted, recipe.seed, recipe.grain)
         # The oil generator paints the painting's upper edge too.
-        small = _without_frame(small) if recipe.style == "oil" else small
-        faces = detector.detect(small, SIZE)
-        fit = fitted(small, crop, faces[0].landmarks if faces else None, landmarks, inner)
-        return toned(fit, crop)
+        return _without_frame(small) if recipe.style == "oil" else small
 
-    drawing = bent(recipe.moves)
-    kept = edited(drawing, bent({})) if recipe.moves else None
-    return lent(drawing, crop, recipe.lent, kept)
+    plain = imagined({})
+    faces = detector.detect(plain, SIZE)
+    fit = fit_of(plain, crop, faces[0].landmarks if faces else None, aligned.landmarks, inner)
+    drawing, kept = fit(plain), None
+    if recipe.moves:
+        unmoved, drawing = drawing, fit(imagined(recipe.moves))
+        kept = edited(drawing, unmoved)
+    featured = lent(drawing, crop, recipe.lent, kept)
+    if recipe.moves_hair:
+        return featured
+    return clothed(featured, crop, aligned.person, recipe.worn, kept)
 
 
 def shaped(latent: Floats, recipe: Recipe) -> Floats:

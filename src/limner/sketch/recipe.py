@@ -26,7 +26,7 @@ class Numbers:
     instant_id_strength: float = 0.7
     #: 0…1: how much of the photo's own look (its light and colours) is kept.
     ip_adapter_weight: float = 0.2
-    #: 0…1: how far a seed may vary colours, lines and latent.
+    #: 0…1: how far a seed may vary colours, lines and latent, and hair and clothes stray.
     ip_adapter_noise: float = 0.5
     #: 1…100: how often the hand goes over the drawing.
     num_inference_steps: int = 20
@@ -51,6 +51,8 @@ class Recipe:
     colour_truncation: float
     #: How much of the photo's features a generator's drawing is lent, 0…1.
     lent: float
+    #: The same of the photo's hair and clothes.
+    worn: float
     #: Spread of the latent's chance, as a share of its distance from the average.
     jitter: float
     #: Strength of the generator's grain, 0 none … 1 as trained.
@@ -58,6 +60,11 @@ class Recipe:
     background: Color
     shadow: float
     seed: int
+
+    @property
+    def moves_hair(self) -> bool:
+        """Do words ask for other hair than the photo's?"""
+        return any(name.endswith("_hair") for name in self.moves)
 
 
 def cook(reading: Reading, numbers: Numbers) -> Recipe:
@@ -73,6 +80,7 @@ def cook(reading: Reading, numbers: Numbers) -> Recipe:
         truncation=0.4 + kept,
         colour_truncation=(0.9 + 0.5 * numbers.ip_adapter_weight) * (0.4 + kept) / 1.1,
         lent=kept**0.8,
+        worn=min(1.0, 1.1 - 0.4 * numbers.ip_adapter_noise),
         jitter=0.3 * numbers.ip_adapter_noise,
         grain=float(np.clip(20 / numbers.num_inference_steps, 0.25, 2)),
         background=reading.background or (ground[0], ground[1], ground[2]),

@@ -9,6 +9,7 @@ Knows the networks and the layers; nothing of requests, searching or files.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -20,7 +21,7 @@ from limner.sketch.directions import average
 from limner.sketch.easel import Easel, Layer, Look
 from limner.sketch.framing import seat
 from limner.sketch.instruments import Instruments
-from limner.sketch.merging import agreement, edited, fitted, toned
+from limner.sketch.merging import agreement, edited, fit_of
 from limner.sketch.portrait import shaped
 from limner.sketch.recipe import Recipe
 from limner.sketch.refinement import ROW_GROUPS, START, Pose
@@ -79,7 +80,6 @@ class Sitting:
         self._easel = Easel(self._sitter, painted, scene, plan.look, recipe.seed)
         self._layers: dict[bytes, Layer] = {}
         self._lying: bytes | None = None
-        self._unmoved: Picture | None = None
         if not self.has_latent:
             self._easel.cover(self._redrawn(recipe.toon))
 
@@ -118,27 +118,25 @@ class Sitting:
         self._lying = key
 
     def _drawn(self, pose: Pose) -> Layer:
-        recipe, crop = self._plan.recipe, self._sitter.crop
+        recipe = self._plan.recipe
         middle = average()
         nearer = 1 + np.repeat(pose.pull, len(middle) // ROW_GROUPS)[:, None]
         latent = (middle + nearer * (self._model.latent - middle)).astype(np.float32)
-        fit = self._bent(shaped(latent, recipe), recipe)
-        changed = None
-        if recipe.moves:
-            if self._unmoved is None:
-                plain = replace(recipe, moves={})
-                self._unmoved = self._bent(shaped(self._model.latent, plain), plain)
-            changed = edited(fit, self._unmoved)
-        return Layer(fit, agreement(fit, crop), changed)
+        stylizer, crop = self._tools.stylizer(recipe.style), self._sitter.crop
 
-    def _bent(self, latent: Floats, recipe: Recipe) -> Picture:
-        """The generator's drawing of a latent, bent to the photo's crop."""
-        stylizer = self._tools.stylizer(recipe.style)
-        drawing = stylizer.draw(recipe.style, latent, recipe.seed, recipe.grain)
-        faces = self._tools.detector.detect(drawing, drawing.shape[0])
+        def imagined(moves: Mapping[str, float]) -> Picture:
+            wanted = shaped(latent, replace(recipe, moves=moves))
+            return stylizer.draw(recipe.style, wanted, recipe.seed, recipe.grain)
+
+        plain = imagined({})
+        faces = self._tools.detector.detect(plain, plain.shape[0])
         drawn = faces[0].landmarks if faces else None
-        fit = fitted(drawing, self._sitter.crop, drawn, self._sitter.crop_landmarks)
-        return toned(fit, self._sitter.crop)
+        fit = fit_of(plain, crop, drawn, self._sitter.crop_landmarks)
+        unmoved = fit(plain)
+        if not recipe.moves:
+            return Layer(unmoved, agreement(unmoved, crop))
+        moved = fit(imagined(recipe.moves))
+        return Layer(moved, agreement(moved, crop), edited(moved, unmoved))
 
     def _redrawn(self, style: toon.ToonStyle) -> Picture:
         sitter = self._sitter

@@ -71,6 +71,11 @@ class ArchiveFile:
     name: str
     content: bytes
 
+    @property
+    def shown(self) -> str:
+        """The name as it may stand in a message."""
+        return _shown(self.name)
+
 
 def open_archive(encoded: bytes, limits: ArchiveLimits) -> list[ArchiveFile]:
     """The pictures' files in a zip archive, in its order; at least one.

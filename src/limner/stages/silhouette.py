@@ -55,11 +55,22 @@ def bust_cut(shape: tuple[int, ...], face: Box) -> Floats:
     across = np.abs(columns - (x + w / 2)) / (1.75 * unit)
     line = lowest - depth * np.minimum(across, 1.2) ** 2.2
     below = line - rows
-    radius = 0.3 * unit
-    dx = np.maximum(radius - np.minimum(columns, width - 1 - columns), 0)
-    dy = np.maximum(radius - np.minimum(rows, below), 0)
-    rounded = radius - np.hypot(dx, dy)
-    return np.clip(rounded + 0.5, 0, 1).astype(np.float32)
+    return _rounded(np.minimum(columns, width - 1 - columns), np.minimum(rows, below), 0.3 * unit)
+
+
+def rounded_frame(shape: tuple[int, ...], radius: float) -> Floats:
+    """1 within the photo [h, w] and 0 in its corners, which are rounded by ``radius`` pixels."""
+    height, width = shape[:2]
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    return _rounded(
+        np.minimum(columns, width - 1 - columns), np.minimum(rows, height - 1 - rows), radius
+    )
+
+
+def _rounded(across: Floats, down: Floats, radius: float) -> Floats:
+    """1 inside of two edges so many pixels away, whose corner is an arc of ``radius``."""
+    dx, dy = np.maximum(radius - across, 0), np.maximum(radius - down, 0)
+    return np.clip(radius - np.hypot(dx, dy) + 0.5, 0, 1).astype(np.float32)
 
 
 def _face_oval(shape: tuple[int, ...], face: Box) -> Floats:

@@ -1,7 +1,8 @@
 """The sticker's craft: a drawing die-cut and laid on a canvas.
 
 ``die_cut`` gives a drawing its outline; ``on_background`` and ``cut_out`` are the two pictures
-fal answers with. Knows pixels; nothing of faces, styles, networks, requests or files.
+fal answers with, and ``laid`` makes the one of the other. Knows pixels; nothing of faces, styles,
+networks, requests or files.
 """
 
 from __future__ import annotations
@@ -74,14 +75,18 @@ def on_background(
     its darkness, 0…1.
     """
     working, enlarge = _working(canvas)
-    placed = _centred(sticker, working)
-    paper = placed[..., 3].astype(np.float32) / np.float32(255)
-    ground = _resized(background, working).astype(np.float32)
+    flat = laid(_centred(sticker, working), background, shadow)
+    return _resized(flat, canvas) if enlarge else flat
+
+
+def laid(cutout: Picture, background: Picture, shadow: float) -> Picture:
+    """A cut-out [h, w, 4] on a background with a soft shadow, where and as large as it is: RGB."""
+    paper = cutout[..., 3].astype(np.float32) / np.float32(255)
+    ground = _resized(background, (cutout.shape[1], cutout.shape[0])).astype(np.float32)
     if shadow > 0:
         ground *= 1 - shadow * _shadow(paper)[..., None]
     over = paper[..., None]
-    flat = (placed[..., :3] * over + ground * (1 - over) + 0.5).clip(0, 255).astype(np.uint8)
-    return _resized(flat, canvas) if enlarge else flat
+    return (cutout[..., :3] * over + ground * (1 - over) + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _shadow(paper: Floats) -> Floats:

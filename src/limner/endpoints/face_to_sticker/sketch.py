@@ -35,7 +35,7 @@ from limner.stages.limits import Limits
 from limner.stages.picture import open_picture
 from limner.stages.preview import preview
 from limner.stages.provenance import Source
-from limner.stages.sticker import LARGEST, cut_out, die_cut, on_background
+from limner.stages.sticker import LARGEST, cut_out, die_cut, laid, on_background
 from limner.stages.upscale import refined
 
 Pixels = npt.NDArray[np.uint8]
@@ -86,7 +86,8 @@ class SketchSticker:
         yield Step("Die-cut and laid on its background", 0.7)
         yield _alike(alike := self._compared(own, plain))
         if input.upscale:
-            plain, cutout = yield from self._enlarged(plain, cutout, input.upscale_steps)
+            cutout = yield from self._enlarged(cutout, input.upscale_steps)
+            plain = laid(cutout, _ground(recipe), recipe.shadow)
 
         # 5 Checked and handed over
         unsafe = safety is not None and safety.unsafe(plain)
@@ -115,22 +116,16 @@ class SketchSticker:
             return None
         return likeness(own, self._instruments.recogniser.embed(plain, faces[0]))
 
-    def _enlarged(
-        self, plain: Pixels, cutout: Pixels, steps: int
-    ) -> Generator[Step, None, tuple[Pixels, Pixels]]:
-        """Both pictures at exactly twice the size; more ``steps`` draw the edges more firmly."""
+    def _enlarged(self, cutout: Pixels, steps: int) -> Generator[Step, None, Pixels]:
+        """The cut-out at exactly twice the size; more ``steps`` draw the edges more firmly."""
         yield Step("Upscaling to twice the size", 0.75)
-        upscaler = self._instruments.upscaler(2)
         # The cut-out's own white paper is what it is enlarged on, so nothing seeps in.
         over = cutout[..., 3:].astype(np.float32) / 255
         on_paper = (cutout[..., :3] * over + 255 * (1 - over) + 0.5).astype(np.uint8)
-        enlarged: list[Pixels] = []
-        for number, picture in enumerate((plain, on_paper)):
-            large = np.empty((2 * picture.shape[0], 2 * picture.shape[1], 3), np.uint8)
-            for done in upscaler.tiles(picture, large):
-                yield Step("Upscaling", 0.75 + 0.2 * (number + done) / 2, "DEBUG")
-            enlarged.append(refined(picture, large, steps))
-        return enlarged[0], _with_alpha(enlarged[1], cutout)
+        large = np.empty((2 * cutout.shape[0], 2 * cutout.shape[1], 3), np.uint8)
+        for done in self._instruments.upscaler(2).tiles(on_paper, large):
+            yield Step("Upscaling", 0.75 + 0.2 * done, "DEBUG")
+        return _with_alpha(refined(on_paper, large, steps), cutout)
 
 
 def _handed_over(
@@ -162,8 +157,12 @@ def _handed_over(
 
 
 def _on_ground(sticker: Pixels, recipe: Recipe, canvas: tuple[int, int]) -> Pixels:
-    ground = np.full((1, 1, 3), recipe.background, np.uint8)
-    return on_background(sticker, ground, canvas, recipe.shadow)
+    return on_background(sticker, _ground(recipe), canvas, recipe.shadow)
+
+
+def _ground(recipe: Recipe) -> Pixels:
+    """The background's colour, to be stretched."""
+    return np.full((1, 1, 3), recipe.background, np.uint8)
 
 
 def _source(recipe: Recipe) -> Source:

@@ -88,6 +88,9 @@ class Observer:
         if photo:
             with blame("face_image_url"):
                 seen.append((yield from self._in_photo(photo)))
+        elif (self._input.face_index, self._input.face_box) != (None, None):
+            said = "face_index and face_box point into face_image_url, which was not sent: not used"
+            yield Step(said, 0.03, "WARN")
         if archive:
             with blame("face_images_data_url"):
                 seen += yield from self._in_archive(archive)
@@ -125,11 +128,14 @@ class Observer:
                     f"Photo {number} of the archive is left out: no face found", None, "WARN"
                 )
                 continue
+            except InputProblem as problem:
+                problem.msg = f"{file.shown} in the archive: {problem.msg}"
+                raise
             seen.append(self._sighted(found))
             yield Step(f"Face found in photo {number} of {len(files)}", None, "DEBUG")
         if not seen:
             raise FaceNotFound(
-                f"Could not detect a face in any of the archive's {len(files)} photos. "
+                f"Could not detect a face in any photo of the archive ({len(files)}). "
                 "Use photos in which one face is large, well lit and seen from the front."
             )
         return seen
