@@ -47,6 +47,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return real(method, backend="eager", **told)
 
     torch.compiler.reset()
+    counters.clear()  # another test may have compiled before
     monkeypatch.setattr(compiling.torch, "compile", trace)
     yield
     monkeypatch.undo()
