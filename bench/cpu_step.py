@@ -1,16 +1,16 @@
 """A guided pair of rows on a CPU: ``python -m bench.cpu_step [sd15|middle] [rounds]``.
 
 Stable Diffusion 1.5's own UNet at 512² (or a quarter as wide at 128²) with random numbers, as
-diffusers calls it and in Limner's bucket of one row, in fp32 and bf16; and Limner's by OpenVINO
-where the extra ``cpu`` is installed. In turns, with one thread, in CPU seconds of this process: on
-a busy machine they say more than a clock does. Ratios to the first. Knows networks.
+diffusers calls it and in Limner's bucket, in fp32 and bf16; and Limner's by OpenVINO where the
+extra ``cpu`` is installed. In turns, with one thread, in CPU seconds of this process: on a busy
+machine they say more than a clock does. Ratios to the first. Knows networks.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
-import sys
 import time
 from collections.abc import Callable
 
@@ -50,15 +50,15 @@ def ways(name: str) -> dict[str, Callable[[], object]]:
 
 
 def _limner(network: Network, side: int) -> Callable[[], object]:
-    """Two calls of one row, as on a CPU."""
-    net, bucket = network.net, Bucket(network, 1)
+    """A sample's call, as on a CPU."""
+    net, bucket = network.net, Bucket(network, 2)
     width, asked = int(net.config.cross_attention_dim), list[Asked]()
     with torch.inference_mode():
         for number in range(2):
             text, tokens = (torch.randn(1, count, width, dtype=net.dtype) for count in (77, TOKENS))
             row = Row(Reading(read(net, text, (tokens,))), ())
             asked.append(Asked(row, torch.randn(1, 4, side, side), 500.0 + number, (1.0,), ()))
-    return lambda: [bucket([each]) for each in asked]
+    return lambda: bucket(asked)
 
 
 def _stock(pair: Twins, side: int) -> Callable[[], object]:
@@ -81,8 +81,11 @@ def _inputs(pair: Twins, side: int) -> tuple[torch.Tensor, ...]:
 
 def main() -> None:
     """Measure and print."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "sd15"
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("network", nargs="?", choices=sorted(SIDES), default="sd15")
+    parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
+    told = parser.parse_args()
+    name, rounds = str(told.network), int(told.rounds)
     torch.set_num_threads(1)
 
     def seconds(call: Callable[[], object]) -> Callable[[], float]:

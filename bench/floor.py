@@ -15,8 +15,8 @@ a sticker's step: SDXL with InstantID's ControlNet. Knows networks.
 
 from __future__ import annotations
 
+import argparse
 import copy
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -153,10 +153,14 @@ def _controls(family: Family, device: torch.device) -> tuple[Any, Controller, Co
 @torch.inference_mode()
 def main() -> None:
     """Measure one family and print it, a row as soon as it is known."""
+    parser = argparse.ArgumentParser(description="How far a step is from a CUDA device's floor.")
+    parser.add_argument("family", nargs="?", choices=sorted(FAMILIES), default="sd15")
+    parser.add_argument("rows", nargs="*", type=int, help="in one call")
+    told = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("bench.floor measures a CUDA device, and there is none here.")
-    name, *told = sys.argv[1:] or ["sd15"]
-    family, device = FAMILIES[name], torch.device("cuda")
+    name, device = str(told.family), torch.device("cuda")
+    family = FAMILIES[name]
     pair = twins(family.name, device, torch.bfloat16)
     fitted, blocks = copy.deepcopy(pair.network.net), copy.deepcopy(pair.stock)
     blocks.compile_repeated_blocks(dynamic=False)
@@ -168,7 +172,7 @@ def main() -> None:
         "| rows | floor | eager | compiled | Limner, plain | Limner | same bits | first call, s |"
     )
     print("|" + 8 * "---|")
-    for count in [int(each) for each in told] or family.rows:
+    for count in told.rows or family.rows:
         floor = 1e3 * family.work * count / PEAK
         plain = Bucket(pair.network, count)
         bucket = Bucket(made.network, count, recorder.recordings())

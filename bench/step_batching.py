@@ -13,11 +13,11 @@ own. Knows denoisers; knows no prompt, no VAE and no HTTP.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import dataclasses
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ from statistics import median, quantiles
 from typing import Any
 
 import torch
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -95,7 +96,7 @@ class Servers:
         self._pair, self._size = pair, size
         self._words = Words(pair)
         self._device = pair.stock.device
-        self._ours = Denoiser() if places is None else Denoiser(lambda _device, _size: places)
+        self._ours = Denoiser() if places is None else Denoiser(lambda *_: places)
 
     def one_at_a_time(self, requests: Sequence[Asked]) -> list[float]:
         clock = Clock(self._device)
@@ -228,7 +229,8 @@ def measured(servers: Servers) -> tuple[Table, float]:
         "whole requests": lambda asked: servers.whole_requests(asked, WINDOW * alone),
         "Limner": servers.limner,
     }
-    table = Table(title="latency ÷ the mean request's time alone: p50 / p95", title_justify="left")
+    title = "latency ÷ the mean request's time alone: p50 / p95\n"
+    table = Table(title=title, title_justify="left", box=box.MARKDOWN)
     table.add_column("server")
     table.add_column("requests a second, all at once", justify="right")
     for load in LOADS:
@@ -245,8 +247,11 @@ def measured(servers: Servers) -> tuple[Table, float]:
 
 def main() -> None:
     """Measure one network and print it."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "tiny"
-    places = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("network", nargs="?", choices=sorted(SIZES), default="tiny")
+    parser.add_argument("places", nargs="?", type=int, help="in one call; left out: as served")
+    told = parser.parse_args()
+    name, places = str(told.network), told.places
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     torch.set_num_threads(1)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import os
+import threading
+from collections.abc import Generator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,8 @@ from limner.diffusion.plan import GIB, Memory
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
+from limner.endpoints.base import Step
+from limner.endpoints.painting import firmly
 from tests.diffusion.conftest import linked
 
 CPU = torch.device("cpu")
@@ -121,3 +127,38 @@ def test_a_stickers_networks_are_all_converted_and_stay_open(
     exact = here.open((64, 64), exact=True)
     assert (exact.machine.dtype, exact.machine.converts) == (torch.float32, False)
     assert len(converted.told) == 2
+
+
+def _openmp() -> ctypes.CDLL | None:
+    """The OpenMP that torch computes with."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    found = [line.split()[-1] for line in lines if "torch/lib/libgomp" in line]
+    return ctypes.CDLL(found[0]) if found else None
+
+
+@pytest.mark.skipif(_openmp() is None, reason="torch has another OpenMP here")
+def test_a_drawing_threads_first_product_uses_as_many_threads_as_torch_was_told() -> None:
+    """As on a machine of more cores than a network may use."""
+    openmp, before = _openmp(), torch.get_num_threads()
+    assert openmp is not None
+    seen: list[int] = []
+
+    def paint(_exact: bool) -> Generator[Step]:
+        seen.append(openmp.omp_get_max_threads())
+        yield Step("painted")
+
+    told = (os.cpu_count() or 1) + 2
+    try:
+        torch.set_num_threads(told)
+        threads = [
+            threading.Thread(target=lambda: seen.append(openmp.omp_get_max_threads())),
+            threading.Thread(target=lambda: list(firmly(paint, is_exact=True))),
+        ]
+        for thread in threads:
+            thread.start()
+            thread.join()
+    finally:
+        torch.set_num_threads(before)
+    assert seen[0] != told, "it needs no telling any more"
+    assert seen[1] == told

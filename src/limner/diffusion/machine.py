@@ -122,6 +122,15 @@ def this_machine(*, compile: bool = False) -> Machine:
     return Machine(torch.device(device), dtype, compiles=compile, converts=converts)
 
 
+def as_many_threads_as_told() -> None:
+    """Have the thread that calls this compute with no more threads than torch was told to use.
+
+    OpenMP keeps that number for each thread by itself, and torch passes it on only with the first
+    work of its own kernels there: a product before that is shared by all cores of the machine.
+    """
+    torch.get_num_threads()  # passes it on
+
+
 def keep_compiled(folder: Path) -> None:
     """Keep what is compiled for a device, for the next start; to be said before the first call.
 

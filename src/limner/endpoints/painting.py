@@ -15,7 +15,12 @@ from torch import Tensor
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.glimpse import glimpse, is_due
 from limner.diffusion.holdings import Holdings
-from limner.diffusion.machine import Machine, keep_compiled, this_machine
+from limner.diffusion.machine import (
+    Machine,
+    as_many_threads_as_told,
+    keep_compiled,
+    this_machine,
+)
 from limner.diffusion.safety import Safety
 from limner.diffusion.sampling import Progress
 from limner.endpoints.base import Step, Workshop
@@ -114,6 +119,7 @@ def firmly(
     ``paint`` is told whether exactly. ``is_exact``: the machine's numbers are fp32 anyway.
     ``again``: how much is done when it begins once more, 0…1. Raises BrokenPicture.
     """
+    as_many_threads_as_told()
     try:
         return (yield from paint(False))
     except BrokenPicture:

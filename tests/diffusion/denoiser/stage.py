@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,9 +16,9 @@ from limner.diffusion.sampling import Progress
 from tests.diffusion.denoiser.small import Request, networks
 
 
-def denoiser(places: int) -> Denoiser:
-    """One with so many places in every call."""
-    return Denoiser(lambda _device, _size: places)
+def denoiser(places: int | None) -> Denoiser:
+    """One with so many places in every call; None: with as many as a server's have here."""
+    return Denoiser() if places is None else Denoiser(lambda *_: places)
 
 
 @contextmanager
@@ -45,11 +46,11 @@ def latents(steps: Generator[Progress, None, list[Tensor]]) -> list[Tensor]:
             return end.value
 
 
-def alone(request: Request, places: int) -> list[Tensor]:
+def alone(request: Request, places: int | None) -> list[Tensor]:
     return latents(denoiser(places).draw(request.work(), request.seeds))
 
 
-def together(requests: Sequence[Request], places: int) -> list[list[Tensor]]:
+def together(requests: Sequence[Request], places: int | None) -> list[list[Tensor]]:
     """Each request's latents, when they arrive at the calls that they say, first come first."""
     ours = denoiser(places)
     waiting = sorted(requests, key=lambda request: request.arrives)
@@ -74,6 +75,12 @@ def together(requests: Sequence[Request], places: int) -> list[list[Tensor]]:
                 for request in [each for each in jobs if each not in drawn]:
                     drawn[request] = latents(jobs[request].follow())
     return [drawn[request] for request in requests]
+
+
+def rest(ours: Denoiser) -> None:
+    """Until it has nothing left to do."""
+    while ours._thread is not None:
+        time.sleep(0.01)
 
 
 def equal(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:

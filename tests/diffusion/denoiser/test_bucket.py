@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from limner.diffusion.denoiser.bucket import Asked, Bucket
+from limner.diffusion.denoiser.coefficients import coefficients
 from limner.diffusion.denoiser.denoiser import Denoiser
-from limner.diffusion.denoiser.reading import rows_of
-from tests.diffusion.denoiser.small import Request, networks
+from limner.diffusion.denoiser.reading import Row, rows_of
+from limner.diffusion.denoiser.sample import Sample
+from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
+from tests.diffusion.denoiser.stage import latents
 from tests.diffusion.denoiser.stock import distance, stock_latents, stock_predictions
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -80,12 +84,7 @@ def counted(*modules: nn.Module) -> Iterator[Counter[str]]:
 
 
 def finished(request: Request) -> list[Tensor]:
-    steps = Denoiser().draw(request.work(), request.seeds)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return latents(Denoiser().draw(request.work(), request.seeds))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -107,7 +106,7 @@ def test_what_is_read_at_every_step_is_computed_once(
     with counted(attention.to_q, control.controlnet_cond_embedding.conv_in) as calls:
         finished(Request(family, steps=5, control=0.5, seeds=(1, 2)))
     rows, steps, seeds = 2, 5, 2
-    assert calls == {"0": rows * steps * seeds, "1": 1}
+    assert calls == {"0": steps * seeds, "1": 1}, "a guided pair is one call"
     for own in (attention.to_k, attention.to_v, its_own.to_k, its_own.to_v):
         assert products[own.weight.data_ptr()] == rows
 
@@ -128,7 +127,7 @@ def test_a_closed_window_is_not_run(family: str) -> None:
     with counted(control.conv_in) as calls:
         finished(Request(family, steps=5, control=0.5, control_window=2))
         finished(Request(family, steps=5, control=0.0))
-    assert calls == {"0": 2 * 2}
+    assert calls == {"0": 2}
 
 
 def test_an_adapters_closed_window_costs_no_attention(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +150,79 @@ def test_an_adapters_closed_window_costs_no_attention(monkeypatch: pytest.Monkey
 def test_a_drawing_equals_diffusers_own_in_fp32(family: str) -> None:
     request = Request(family, control=0.8, control_window=3, window=2, seeds=(1, 2), steps=5)
     assert distance(finished(request), stock_latents(request)) < 1e-5
+
+
+def test_on_a_cpu_a_call_is_one_sample_whose_rows_always_stand_in_the_same_order() -> None:
+    """What a row's bits are there depends on where it stands, and beside whom."""
+    network, ours = networks("sd15").network, Denoiser()
+    calls, seated = Counter[int](), set[tuple[Row | None, ...]]()
+
+    def look(_: nn.Module, given: tuple[Tensor]) -> None:
+        calls[len(given[0])] += 1
+        seated.update(tuple(each._sitting) for each in ours._buckets[network].values())
+
+    hook = network.net.conv_in.register_forward_pre_hook(look)
+    requests = [
+        Request(steps=3, seeds=(1, 2)),
+        Request(steps=3, seeds=(3,), caller="b"),
+        Request(steps=3, seeds=(4,), guidance=1.0, caller="c"),
+    ]
+    jobs = [ours.begin(request.work(), request.seeds) for request in requests]
+    for job in jobs:
+        latents(job.follow())
+    hook.remove()
+    assert calls == {2: 3 * 3, 1: 3}
+    assert {rows for rows in seated if any(rows)} == {job.samples[0].rows for job in jobs}
+
+
+@pytest.mark.parametrize("copies", [0, 1, 5, 20, 60])
+def test_a_row_that_could_not_be_seated_is_seated_by_the_next_call(
+    copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it reads lay half over what another reads, as when memory ran out."""
+    network = networks("sd15", torch.float64).network
+    before, own = (asked(Request(control=0.5, words=words), 0, 500.0) for words in (0, 1))
+    expected = Bucket(network, 2)(own)
+    bucket, copy, left = Bucket(network, 2), Tensor.__setitem__, iter(range(copies))
+    bucket(before)
+
+    def until_memory_is_out(tensor: Tensor, place: Any, value: Any) -> None:
+        if next(left, None) is None:
+            raise torch.OutOfMemoryError
+        copy(tensor, place, value)
+
+    with monkeypatch.context() as patched, pytest.raises(torch.OutOfMemoryError):
+        patched.setattr(Tensor, "__setitem__", until_memory_is_out)
+        bucket(own)
+    for answer, right in zip(bucket(own), expected, strict=True):
+        assert torch.equal(answer, right)
+
+
+def test_what_a_broken_row_left_in_its_place_is_none_of_the_next_ones() -> None:
+    """It goes on lying there where a ControlNet is run for another place alone."""
+    network = networks("sd15", torch.float64).network
+    burst, plain, other = (
+        asked(Request(control=control, words=words), 0, 500.0)[0]
+        for words, control in enumerate((0.5, 0.0, 0.5))
+    )
+    controls = [
+        (net, dataclasses.replace(own, seen=torch.full_like(own.seen, torch.inf)))
+        for net, own in burst.row.controls
+        if own.seen is not None
+    ]
+    burst = dataclasses.replace(burst, row=dataclasses.replace(burst.row, controls=(*controls,)))
+    bucket = Bucket(network, 2)
+    assert not torch.isfinite(bucket([burst])[0]).all()
+    for own, right in zip(bucket([plain, other]), Bucket(network, 2)([plain, other]), strict=True):
+        assert torch.isfinite(right).all()
+        assert torch.equal(own, right)
+
+
+def test_a_steps_noise_is_drawn_once_however_often_the_step_is_tried() -> None:
+    table, zeros = coefficients(SAMPLERS["euler_ancestral"], 3), torch.zeros(1, 4, 2, 2)
+    generator = torch.Generator().manual_seed(1)
+    sample = Sample(Request().work().task, table, (), zeros, generator, zeros)
+    first = sample.noise()
+    assert torch.equal(sample.noise(), first)
+    sample.become(zeros, zeros)
+    assert not torch.equal(sample.noise(), first)

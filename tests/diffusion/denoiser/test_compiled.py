@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
@@ -23,14 +22,13 @@ from torch._dynamo.utils import counters
 
 from limner.diffusion.denoiser import compiling, steady
 from limner.diffusion.denoiser.bucket import Bucket
-from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.denoiser.graphs import Recorder
 from limner.diffusion.denoiser.network import Controller, Network
 from limner.diffusion.denoiser.norm import ChannelsLastGroupNorm
 from limner.diffusion.denoiser.sample import Verdict
 from limner.diffusion.denoiser.steady import WAYS, SteadyConvolution
 from tests.diffusion.denoiser.small import Request, networks
-from tests.diffusion.denoiser.stage import alone, denoiser, equal, latents, together
+from tests.diffusion.denoiser.stage import alone, denoiser, equal, latents, rest, together
 from tests.diffusion.denoiser.test_bucket import asked
 
 pytestmark = pytest.mark.filterwarnings(
@@ -49,6 +47,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return real(method, backend="eager", **told)
 
     torch.compiler.reset()
+    counters.clear()  # another test may have compiled before
     monkeypatch.setattr(compiling.torch, "compile", trace)
     yield
     monkeypatch.undo()
@@ -217,12 +216,6 @@ def test_a_call_is_known_by_what_runs_in_it_and_reads_the_same_memory() -> None:
     assert silent == ((False, False), (True, False), (False, False))
     assert [len(each) for each in lending] == [1, 0, 0]
     assert inputs[0] == inputs[1] == inputs[2]
-
-
-def rest(ours: Denoiser) -> None:
-    """Until it has nothing left to do."""
-    while ours._thread is not None:
-        time.sleep(0.01)
 
 
 def test_nothing_of_a_request_stays_in_the_places_it_left() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,14 +13,24 @@ import pytest
 import torch
 from torch import Tensor
 
+from limner.diffusion.denoiser.bucket import Bucket
 from limner.diffusion.denoiser.buckets import CONTROL, row_cost
-from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.denoiser import MOST_KEPT, Denoiser
 from limner.diffusion.denoiser.job import Job
 from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.pace import Given, Meter, Pace
+from limner.diffusion.denoiser.sample import Sample, Verdict
 from limner.errors import BrokenPicture, NetworkUnfit
 from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
-from tests.diffusion.denoiser.stage import alone, at_every_call, denoiser, equal, latents, together
+from tests.diffusion.denoiser.stage import (
+    alone,
+    at_every_call,
+    denoiser,
+    equal,
+    latents,
+    rest,
+    together,
+)
 from tests.diffusion.denoiser.stock import distance, stock_latents
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -62,8 +73,12 @@ def test_a_longer_text_is_read_to_its_end_and_steps_in_calls_of_its_own() -> Non
 def test_every_step_is_told_once_all_samples_have_taken_it() -> None:
     """Three guided samples do not fit into one call of four places."""
     request = Request(steps=4, seeds=(1, 2, 3))
-    told = denoiser(PLACES).draw(request.work(), request.seeds)
-    assert [progress.done for progress in told] == [0.25, 0.5, 0.75, 1.0]
+    job = denoiser(PLACES).begin(request.work(), request.seeds)
+    done: list[float] = []
+    for progress in job.follow():
+        done.append(progress.done)
+        assert min(sample.heard for sample in job.samples) >= len(done)
+    assert done == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_requests_share_calls() -> None:
@@ -199,7 +214,7 @@ def test_requests_from_many_threads_are_all_drawn() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(equal(drawn[request], alone(request, 1)) for request in requests)
+    assert all(equal(drawn[request], alone(request, None)) for request in requests)
 
 
 def test_a_network_with_parts_unknown_here_is_refused() -> None:
@@ -221,3 +236,76 @@ def test_what_is_charged_is_what_was_run() -> None:
     done = ours._turns._done  # pyright: ignore[reportPrivateUsage]
     plain = row_cost(request.size, 0, xl=False)
     assert done == pytest.approx(2 * plain * (5 + 2 * CONTROL))
+
+
+def test_nobody_waits_for_what_a_thread_was_hearing_when_it_died(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An accelerator tells its faults late: the short one has taken its last step by then."""
+    heard = Verdict.hear
+
+    def hear(verdict: Verdict) -> list[Sample]:
+        if any(sample.done for sample in verdict._samples):
+            raise RuntimeError("as an accelerator raises")
+        return heard(verdict)
+
+    monkeypatch.setattr(Verdict, "is_known", False)
+    monkeypatch.setattr(Verdict, "hear", hear)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ours = denoiser(2)
+    long, short = Request(steps=9), Request(steps=2, seeds=(2,), caller="b")
+    jobs = [ours.begin(request.work(), request.seeds) for request in (long, short)]
+    for job in jobs:
+        told: object = None
+        while not isinstance(told, BaseException):
+            told = job._heard.get(timeout=20)
+        assert str(told) == "as an accelerator raises"
+
+
+def test_before_each_is_tried_alone_what_the_failed_call_made_is_given_back() -> None:
+    made: list[weakref.ref[Tensor]] = []
+    gone: list[bool] = []
+
+    def full(_: Any, given: tuple[Tensor]) -> None:
+        gone.extend(each() is None for each in made)
+        large = given[0] + 1
+        made.append(weakref.ref(large))
+        if int(given[0].flatten(1).any(1).sum()) > 2:
+            raise torch.OutOfMemoryError
+
+    requests = [Request(steps=3), Request(steps=3, seeds=(2,), words=1, arrives=1)]
+    expected = [alone(request, PLACES) for request in requests]
+    hook = networks("sd15").network.net.conv_in.register_forward_pre_hook(full)
+    drawn = together(requests, PLACES)
+    hook.remove()
+    assert all(equal(*pair) for pair in zip(drawn, expected, strict=True))
+    assert gone
+    assert all(gone)
+
+
+def test_buckets_stay_while_somebody_sits_in_them_and_few_of_them_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a GPU one that is made anew at every step is recorded anew at every step."""
+    made: list[Bucket] = []
+
+    def counted(*told: Any) -> Bucket:
+        made.append(Bucket(*told))
+        return made[-1]
+
+    monkeypatch.setattr("limner.diffusion.denoiser.denoiser.Bucket", counted)
+    ours, all_came, network = denoiser(2), threading.Event(), networks("sd15").network
+    sizes = [(64, 8 * side) for side in range(4, 4 + MOST_KEPT + 2)]
+    requests = [Request(steps=3, size=size, caller=str(size)) for size in sizes]
+
+    def wait() -> None:
+        assert all_came.wait(20)
+
+    with at_every_call(wait, ["sd15"]):
+        jobs = [ours.begin(request.work(), request.seeds) for request in requests]
+        all_came.set()
+        for job in jobs:
+            latents(job.follow())
+    rest(ours)
+    assert len(made) == len(sizes)
+    assert list(ours._buckets[network].values()) == made[-MOST_KEPT:]

@@ -88,3 +88,11 @@ def test_what_came_together_goes_abreast() -> None:
     for _ in range(6):
         stepped(turns, live)
     assert [each.taken for each in live] == [2, 2, 2]
+
+
+def test_who_is_gone_is_not_kept_in_the_books() -> None:
+    turns = Turns()
+    turns.arrive("busy", 1.0, set())
+    for number in range(100):
+        turns.arrive(str(number), 1.0, {"busy"})
+    assert len(turns._used) <= 2

@@ -97,10 +97,11 @@ class Bucket:
         seated = [free.pop(0) if place is None else place for place in places]
         for place, row in zip(seated, rows, strict=True):
             if self._sitting[place] is not row:
-                self._sitting[place] = row
                 if self._own is None:
                     self._own = _Bench(self._network, row.unet, self._places)
+                self._sitting[place] = None
                 self._own.seat(place, row.unet)
+                self._sitting[place] = row
         return seated
 
     def _give(self, latents: Sequence[Tensor], places: Sequence[int]) -> None:
@@ -169,9 +170,11 @@ class _Bench:
 
     def seat(self, place: int, reading: Reading) -> None:
         if self._sitting[place] is not reading:
-            self._sitting[place] = reading
+            # Nobody's until it is whole: where a copy fails, the next call copies again.
+            self._sitting[place] = None
             for all_places, own in zip(self._whole.tensors(), reading.tensors(), strict=True):
                 all_places[place] = own[0]
+            self._sitting[place] = reading
 
     def clear(self) -> None:
         self._sitting = [None] * len(self._sitting)

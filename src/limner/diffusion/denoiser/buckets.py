@@ -1,7 +1,8 @@
 """How many rows one call has, and what a row costs.
 
-One number for each network and size: were it to change with how busy the server is, so would the
-bits. It is therefore chosen for a picture alone, and as large as company makes worth while.
+One number for each network, size and kind of sample: were it to change with how busy the server is,
+so would the bits. It is therefore chosen for a picture alone, and as large as company makes worth
+while.
 
 Knows sizes; knows no network.
 """
@@ -24,14 +25,15 @@ _WORK = {False: 0.80327 / (512 * 512), True: 6.76124 / (1024 * 1024)}
 CONTROL = 0.44
 
 
-def rows_per_call(device: torch.device, size: tuple[int, int]) -> int:
-    """Rows in each call for pictures of ``size`` (width, height).
+def rows_per_call(device: torch.device, size: tuple[int, int], own: int) -> int:
+    """Rows in each call for pictures of ``size`` (width, height) that have ``own`` rows each.
 
-    On a CPU one: company saves nothing there, and its matrix products round a row's numbers by
-    where in the batch it stands, as soon as two threads share it.
+    On a CPU its own, a guided pair or one: two threads round a row by where in the batch it stands,
+    and so a sample's rows always stand in the same places and never beside another's. Together they
+    read the weights once; beside others they would gain little more.
     """
     if device.type == "cpu":
-        return 1
+        return own
     width, height = size
     return max(2, ROWS * PIXELS // max(PIXELS, width * height) // 2 * 2)
 

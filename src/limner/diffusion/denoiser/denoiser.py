@@ -30,20 +30,23 @@ from limner.diffusion.denoiser.pace import Given, Meter
 from limner.diffusion.denoiser.reading import rows_of
 from limner.diffusion.denoiser.sample import Sample, Verdict, advance
 from limner.diffusion.denoiser.turns import Turns, Waiting
-from limner.diffusion.sampling import Draft, Progress, Task, noise
+from limner.diffusion.sampling import Draft, Progress, noise
 from limner.errors import BrokenPicture
 
-Rows = Callable[[torch.device, tuple[int, int]], int]
+#: Rows in one call, for a device, a size (width, height) and the rows of one sample.
+Rows = Callable[[torch.device, tuple[int, int], int], int]
 
 #: Buckets of one network that stay when nobody sits in them.
 MOST_KEPT = 4
 
 
 class Shape(NamedTuple):
-    """Of a call's tensors: the picture (width, height), and how many tokens each row reads."""
+    """Of a call's tensors: the picture (width, height), how many tokens each row reads, and how
+    many rows there is room for."""
 
     size: tuple[int, int]
     lengths: tuple[int, ...]
+    places: int
 
 
 @dataclass(eq=False, slots=True)
@@ -52,6 +55,7 @@ class _Live(Waiting):
 
     sample: Sample
     job: Job
+    shape: Shape
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -68,7 +72,6 @@ class Denoiser:
     """One device's. Safe to use from several threads; their requests share its steps."""
 
     def __init__(self, rows: Rows = rows_per_call) -> None:
-        """``rows``: in one call, for a device and a size (width, height)."""
         self.meter = Meter()
         self._rows = rows
         self._turns = Turns()
@@ -77,6 +80,8 @@ class Denoiser:
         self._buckets: WeakKeyDictionary[Network, OrderedDict[Shape, Bucket]] = WeakKeyDictionary()
         self._recorder = Recorder()
         self._arrived: list[Job] = []
+        #: Let in and not over, even where no step of theirs is left but what it came to.
+        self._jobs: list[Job] = []
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         #: Held by whoever decodes or encodes a picture on this device, while steps go on: one at a
@@ -122,10 +127,11 @@ class Denoiser:
             samples.append(Sample(work.task, table, rows, here, generator, torch.zeros_like(here)))
         job = Job(work, samples)
         with self._lock:
-            self._arrived.append(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="denoise")
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="denoise")
+                thread.start()
+                self._thread = thread
+            self._arrived.append(job)
         return job
 
     def _run(self) -> None:
@@ -138,59 +144,57 @@ class Denoiser:
             # Nobody may wait for ever for a thread that is gone.
             with self._lock:
                 self._thread = None
-                stepping = {job for taken in self._taken for job in taken.jobs}
-                for job in {each.job for each in self._live} | stepping | set(self._arrived):
+                for job in (*self._jobs, *self._arrived):
                     job.fail(fault)
-                self._live, self._taken, self._arrived = [], [], []
+                self._live, self._taken, self._jobs, self._arrived = [], [], [], []
             raise
 
     def _joined(self) -> bool:
         """Let in who is new, and out who is done; tell whether anybody is left."""
         with self._lock:
-            self._live = [each for each in self._live if not each.job.over and not each.sample.done]
-            for job in self._arrived:
-                if not job.over:
-                    self._live += self._seated(job)
+            new = [job for job in self._arrived if not job.over]
+            self._jobs = [*(job for job in self._jobs if not job.over), *new]
             self._arrived = []
-            used = {each.company for each in self._live}
-            for network, kept in self._buckets.items():
-                for shape, bucket in kept.items():
-                    if (network, shape) not in used:
-                        bucket.clear()
+            self._live = [each for each in self._live if not each.job.over and not each.sample.done]
+            for job in new:
+                self._live += self._seated(job)
+            self._empty_buckets()
             if not self._live:
                 # Who was given up just now may have been what the others' last step waited for.
                 self._hear_all()
                 self._thread = None
             return bool(self._live)
 
+    def _empty_buckets(self) -> None:
+        """Of buckets that nobody sits in, few are kept, those used last, and nothing in them."""
+        used = {each.company for each in self._live}
+        for network, kept in self._buckets.items():
+            free = [shape for shape in kept if (network, shape) not in used]
+            for shape in free:
+                kept[shape].clear()
+            for shape in free[:-MOST_KEPT]:
+                del kept[shape]
+
     def _seated(self, job: Job) -> list[_Live]:
-        work, task = job.work, job.work.task
-        network = work.network
-        company = network, _shape(task)
+        work, network = job.work, job.work.network
         first = job.samples[0]
+        shape = self._shape(work, len(first.rows))
+        company = network, shape
         steps = range(first.step, first.step + len(first.table))
         costs = [_cost(first, step, xl=network.xl) for step in steps]
         busy = {each.caller for each in self._live}
         due = self._turns.arrive(work.caller, sum(costs) * len(job.samples), busy)
         return [
-            _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job)
+            _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job, shape)
             for sample in job.samples
         ]
 
     def _step(self) -> None:
         """Whose turn it is, and who fills up the call, take a step."""
-        chosen = self._turns.choose(self._live, self._places)
+        chosen = self._turns.choose(self._live, lambda each: each.shape.places)
         self._turns.charge(chosen)
         before, self._taken = self._taken, []
-        try:
-            self._advance(chosen)
-        except Exception as fault:  # noqa: BLE001 - it is raised again where the request is drawn
-            jobs = list(dict.fromkeys(each.job for each in chosen))
-            if len(jobs) == 1:
-                jobs[0].fail(fault)
-            else:
-                for job in jobs:
-                    self._alone([each for each in chosen if each.job is job])
+        self._take(chosen)
         # The device is at this step: what the one before came to is heard meanwhile.
         for taken in before:
             self._hear(taken)
@@ -198,19 +202,27 @@ class Denoiser:
         if not left or all(taken.verdict.is_known for taken in self._taken):
             self._hear_all()
 
-    def _alone(self, chosen: Sequence[_Live]) -> None:
-        """A step of one job's samples; its fault is its own."""
+    def _take(self, chosen: Sequence[_Live]) -> None:
+        """A step; one that fails is taken by each of its jobs alone, whose fault it is then."""
+        jobs = list(dict.fromkeys(each.job for each in chosen))
         try:
             self._advance(chosen)
         except Exception as fault:  # noqa: BLE001 - it is raised again where the request is drawn
-            chosen[0].job.fail(fault)
+            if len(jobs) == 1:
+                jobs[0].fail(fault)
+                return
+        else:
+            return
+        # Not before the fault is gone: its frames hold all that the failed call had made.
+        for job in jobs:
+            self._take([each for each in chosen if each.job is job])
 
     def _advance(self, chosen: Sequence[_Live]) -> None:
         """Compute the samples' rows, as many calls as they need, and take the step."""
         began = self.meter.clock()
         samples = [each.sample for each in chosen]
         asked = [row for sample in samples for row in sample.asked()]
-        places, bucket = self._places(chosen[0]), self._bucket(chosen[0])
+        places, bucket = chosen[0].shape.places, self._bucket(chosen[0])
         predicted: list[Tensor] = []
         for first in range(0, len(asked), places):
             predicted += bucket(asked[first : first + places])
@@ -238,21 +250,21 @@ class Denoiser:
                 job.tell()
 
     def _bucket(self, each: _Live) -> Bucket:
-        """Its company's. Those of a network are kept for the next, as far as they were used last:
-        on a GPU the first call is recorded for seconds."""
-        network, shape = each.job.work.network, _shape(each.job.work.task)
+        """Its company's, and the next's: on a GPU the first call is recorded for seconds."""
+        network, shape = each.job.work.network, each.shape
         kept = self._buckets.setdefault(network, OrderedDict())
         if shape not in kept:
             calls = self._recorder.recordings() if network.recorded else at_once
-            kept[shape] = Bucket(network, self._places(each), calls)
+            kept[shape] = Bucket(network, shape.places, calls)
         kept.move_to_end(shape)
-        if len(kept) > MOST_KEPT:
-            kept.popitem(last=False)
         return kept[shape]
 
-    def _places(self, each: _Live) -> int:
-        work = each.job.work
-        return self._rows(work.network.net.device, work.task.size)
+    def _shape(self, work: Work, own: int) -> Shape:
+        """Every tensor of a call has one shape: who says more keeps other company."""
+        task = work.task
+        read = task.positive.said.states, *task.positive.tokens
+        places = self._rows(work.network.net.device, task.size, own)
+        return Shape(task.size, tuple(each.shape[1] for each in read), places)
 
 
 def _cost(sample: Sample, step: int, *, xl: bool) -> float:
@@ -260,9 +272,3 @@ def _cost(sample: Sample, step: int, *, xl: bool) -> float:
     task = sample.task
     heard = sum(bool(control.at(step)) for control in task.controls)
     return len(sample.rows) * row_cost(task.size, heard, xl=xl)
-
-
-def _shape(task: Task) -> Shape:
-    """Every tensor of a call has one shape: who says more keeps other company."""
-    read = task.positive.said.states, *task.positive.tokens
-    return Shape(task.size, tuple(each.shape[1] for each in read))

@@ -2,7 +2,7 @@
 
 A walk is traced once, at the smallest size, with its sides and the lengths of what is attended to
 left open: one conversion serves every picture. All is fp32, so that it makes the numbers that
-torch makes but for rounding. It computes one row a call, as the denoiser has it on a CPU.
+torch makes but for rounding. Rows are computed one after the other: two at once gain nothing here.
 
 OpenVINO lays the weights out anew for its kernels: they take their memory a second time. Knows
 OpenVINO and walks; knows no sample and no request.
@@ -41,7 +41,7 @@ def convert(trunk: Network | Controller, threads: int, *, lent: bool = False) ->
 
 
 class _Converted:
-    """A walk in place of ``trunk``'s own, for one row: the same arguments, the same answers."""
+    """A walk in place of ``trunk``'s own: the same arguments, the same answers."""
 
     def __init__(self, trunk: Network | Controller, threads: int, *, lent: bool) -> None:
         self._answers_alone = isinstance(trunk, Network)
@@ -60,13 +60,16 @@ class _Converted:
         self, given: Tensor, embedded: Tensor, context: Context, beside: Sequence[Tensor] | Tensor
     ) -> Any:
         """``beside``: what is lent to a UNet, or what a ControlNet has seen."""
-        if given.shape[0] != 1:
-            raise ValueError(f"OpenVINO walks with one row a call, not with {given.shape[0]}.")
         more = [beside] if isinstance(beside, Tensor) else [*beside] or self._nothing
         told = [given, embedded, *_flat(context, more)]
-        made = self._call.infer([_array(each) for each in told], share_inputs=True)
-        answers = [torch.from_numpy(made[at]) for at in range(len(made))]
+        rows = [self._row([_row_of(each, number) for each in told]) for number in range(len(given))]
+        answers = [torch.cat(of_rows) for of_rows in zip(*rows, strict=True)]
         return answers[0] if self._answers_alone else answers
+
+    def _row(self, told: Sequence[Tensor]) -> list[Tensor]:
+        """What is made of one row; its memory is the caller's own."""
+        made = self._call.infer([_array(each) for each in told], share_inputs=True)
+        return [torch.from_numpy(made[at]) for at in range(len(made))]
 
 
 class _Flat(nn.Module):
@@ -157,6 +160,11 @@ def _compiled(
         "ENABLE_CPU_PINNING": False,
     }
     return openvino.Core().compile_model(model, "CPU", how).create_infer_request()
+
+
+def _row_of(each: Tensor, number: int) -> Tensor:
+    """One row of an argument; what has but one is the same for all rows."""
+    return each if len(each) == 1 else each[number : number + 1]
 
 
 def _array(tensor: Tensor) -> Any:
