@@ -8,7 +8,7 @@ speed is the machine's, the ratio is ours. Knows the ledger; knows no HTTP.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from statistics import median
@@ -93,7 +93,9 @@ def measure(ledger: Ledger, depth: int) -> dict[str, float]:
 
 def main() -> None:
     """Fill, measure, fill, measure, tell."""
-    with Ledger(sys.argv[1]) as ledger:
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("url", help="of an empty database: sqlite:///… or postgresql://…")
+    with Ledger(parser.parse_args().url) as ledger:
         told: list[dict[str, float]] = []
         filled = 0
         for depth in DEPTHS:

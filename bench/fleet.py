@@ -7,9 +7,9 @@ the simulation itself is ``bench.simulation``, the step times ``bench.step_times
 
 from __future__ import annotations
 
+import argparse
 import math
 import random
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
@@ -136,10 +136,11 @@ def limits(demand: Demand) -> Table:
     return shown
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """The days, then what they ask of the rest."""
-    measured = Path(arguments[1]) if arguments[:1] == ["--steps"] else None
-    face_id, sticker = kinds(measured)
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("--steps", type=Path, help="step times as bench.gpu leaves them")
+    face_id, sticker = kinds(parser.parse_args().steps)
     console = Console(width=150)
     days = Table(title="A day", title_justify="left")
     for heading in (
@@ -157,4 +158,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

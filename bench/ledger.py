@@ -13,6 +13,7 @@ a long queue's cost ``bench.depth``.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
@@ -197,8 +198,15 @@ def grid(postgres: Postgres) -> Generator[Table]:
     yield table("A long queue", told)
 
 
-def main(what: str = "peers", folder: str = "~/.cache/limner-bench") -> None:
+def main() -> None:
     """What is asked for, and on what it was measured."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("what", nargs="?", choices=("peers", "grid"), default="peers")
+    parser.add_argument(
+        "folder", nargs="?", default="~/.cache/limner-bench", help="the peers' environments"
+    )
+    told = parser.parse_args()
+    what, folder = str(told.what), str(told.folder)
     console = Console(width=170)
     console.print(
         f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, {os.uname().machine}"
@@ -215,4 +223,4 @@ def main(what: str = "peers", folder: str = "~/.cache/limner-bench") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -8,6 +8,7 @@ worker. Linux only. Knows HTTP and ``/proc``; knows nothing of how anything is d
 
 from __future__ import annotations
 
+import argparse
 import base64
 import io
 import sys
@@ -92,7 +93,9 @@ def _uploaded(http: httpx2.Client, encoded: bytes) -> str:
 
 def main() -> None:
     """One storm of uploaded photos and one of photos inside the requests, each on a new server."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else AT_ONCE
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("count", nargs="?", type=int, default=AT_ONCE, help="requests at once")
+    count = int(parser.parse_args().count)
     photos = [photo(name) for name in PHOTOS]
     size = sum(map(len, photos)) / len(photos) / MB
     title = f"{count} photos of {MEGAPIXELS} megapixels ({size:.1f} MB each) at once, one worker"

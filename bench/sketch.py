@@ -7,9 +7,9 @@ shared machine only ever adds. Knows the endpoints' inputs; the stages are in :m
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -141,7 +141,9 @@ def table(told: list[Told]) -> Table:
 
 def main() -> None:
     """Every job of every endpoint that has a sketch engine."""
-    wanted = sys.argv[1:] or [""]
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("words", nargs="*", default=[""], help="only jobs with one of them")
+    wanted: list[str] = parser.parse_args().words
     home = Path(os.environ.get("LIMNER_HOME", ROOT / ".limner"))
     photos = {FACE: (ROOT / "tests" / "faces" / FACE).read_bytes(), PHONE: photo(FACE)}
     console = Console(width=120)
