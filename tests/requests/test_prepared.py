@@ -44,7 +44,7 @@ def connection(url: str) -> Iterator[sa.Connection]:
 
 
 def test_rows_are_what_sqlalchemy_makes_of_them(connection: sa.Connection) -> None:
-    insert = Prepared(things.insert().inline(), THING)
+    insert = Prepared(things.insert().inline())
     assert insert.all(connection, THING) == []
     other = {**THING, "id": "other", "good": False, "bad": True, "share": None, "bytes": None}
     assert insert.all(connection, other) == []
@@ -76,7 +76,7 @@ def test_what_the_statement_binds_itself_and_what_is_told_go_together(
 
 
 def test_a_fault_is_sqlalchemys_and_tells_no_value(connection: sa.Connection) -> None:
-    insert = Prepared(things.insert().inline(), THING)
+    insert = Prepared(things.insert().inline())
     secret = {**THING, "id": "nobody-shall-read-this"}
     insert.all(connection, secret)
     with pytest.raises(IntegrityError) as caught:

@@ -63,7 +63,7 @@ _HOLD = sa.select(COLUMNS.seq).where(*_HELD).with_for_update()
 
 _RELEASE = requests.update().where(*_HELD).values(**_WAITING)
 
-_LINE = Prepared(logs.insert().inline(), ["request_id", "at", "level", "message", "progress"])
+_LINE = Prepared(logs.insert().inline())
 
 _NOW, _LEASE, _FAR = (sa.bindparam(name, type_=sa.Float(53)) for name in ("now", "lease", "far"))
 

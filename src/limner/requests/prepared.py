@@ -11,27 +11,23 @@ Knows statements; knows no table and no operation.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+
+Statement = sa.Select[*tuple[Any, ...]] | sa.Insert | sa.Update
 
 #: What one value of a row goes through.
 Processor = Callable[[Any], Any]
 
 
 class Prepared:
-    """A statement to be run many times, on whatever database."""
+    """A statement to be run many times, on whatever database; an insert with the same columns."""
 
-    def __init__(
-        self,
-        statement: sa.Select[*tuple[Any, ...]] | sa.Insert | sa.Update,
-        columns: Iterable[str] = (),
-    ) -> None:
-        """``columns``: those of an insert that are told when it is run."""
+    def __init__(self, statement: Statement) -> None:
         self._statement = statement
-        self._columns = list(columns) or None
         #: By the name of the database's dialect.
         self._written: dict[str, _Written] = {}
 
@@ -40,8 +36,7 @@ class Prepared:
         dialect = connection.dialect
         written = self._written.get(dialect.name)
         if written is None:
-            written = _Written(self._statement, self._columns, dialect)
-            self._written[dialect.name] = written
+            written = self._written[dialect.name] = _Written(self._statement, said, dialect)
         driver = connection.connection.dbapi_connection
         assert driver is not None
         cursor = driver.cursor()
@@ -74,12 +69,10 @@ class Prepared:
 class _Written:
     """A statement in one database's words."""
 
-    def __init__(
-        self,
-        statement: sa.Select[*tuple[Any, ...]] | sa.Insert | sa.Update,
-        columns: list[str] | None,
-        dialect: sa.Dialect,
-    ) -> None:
+    def __init__(self, statement: Statement, said: Mapping[str, Any], dialect: sa.Dialect) -> None:
+        columns = None
+        if isinstance(statement, sa.Insert):
+            columns = [name for name in said if name in statement.table.c]
         compiled = statement.compile(dialect=dialect, column_keys=columns)
         self.text = str(compiled)
         #: What the statement itself binds.

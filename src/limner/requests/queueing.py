@@ -12,19 +12,13 @@ from limner.requests import turns
 from limner.requests.lifecycle import CANCELLED, Cancellation, Rules, end, ending
 from limner.requests.prepared import Prepared
 from limner.requests.request import LogLine, Outcome, Request, Submission, new_id
-from limner.requests.rows import SUBMITTED, log_line_from, request_from, submission_values
+from limner.requests.rows import log_line_from, request_from, submission_values
 from limner.requests.tables import logs, requests
 from limner.requests.tally import waiting
 
 COLUMNS = requests.c
 
-_INSERT = Prepared(
-    requests.insert().inline().values(turn=turns.NEXT),
-    [
-        *SUBMITTED,
-        *("id", "status", "attempt", "losses", "cancel_requested", "progress", "created_at"),
-    ],
-)
+_INSERT = Prepared(requests.insert().inline().values(turn=turns.NEXT))
 
 _THIS = COLUMNS.id == sa.bindparam("this", type_=sa.Text)
 

@@ -32,15 +32,8 @@ def to_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-#: The columns of a Submission.
-SUBMITTED = (
-    *("endpoint", "path", "key_id", "priority", "input", "webhook_url", "start_by", "no_retry"),
-    *("store_io", "file_lifetime", "files_base", "hint", "idempotency_key", "files", "trace"),
-)
-
-
 def submission_values(submission: Submission) -> dict[str, Any]:
-    """A Submission as the columns SUBMITTED."""
+    """A Submission as columns."""
     return {
         "endpoint": submission.endpoint,
         "path": submission.path,
