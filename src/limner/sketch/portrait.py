@@ -8,7 +8,7 @@ Knows subjects, recipes and networks; knows nothing of canvases' backgrounds or 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -20,11 +20,11 @@ from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
 from limner.sketch.lending import clothed, lent
-from limner.sketch.merging import edited, fit_of
+from limner.sketch.merging import Fit, edited, fit_of
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
 from limner.sketch.subject import Subject
-from limner.stages.face import Face
+from limner.stages.face import Face, FaceDetector
 from limner.stages.lift import Person, lift
 from limner.stages.silhouette import rounded_frame
 
@@ -71,17 +71,19 @@ def imagine(subject: Subject, recipe: Recipe, instruments: Instruments) -> Subje
     large = upscaler(_drawn(aligned, recipe, instruments))
     face = _mapped(subject.face, affine, upscaler.scale)
     side = large.shape[0]
-    # The hair that is drawn is the photo's, and ends where it does.
-    alpha = _spread(_warped(own, affine, side), 0.008 * side)
+    photo = _warped(own, affine, side)
     if recipe.moves_hair:
-        alpha = _within(instruments.matte(large), _warped(own, affine, side), face, recipe)
+        alpha = _within(instruments.matte(large), photo, face, recipe)
+    else:
+        # The hair that is drawn is the photo's, and ends where it does.
+        alpha = _spread(photo, 0.008 * side)
     return Subject(large, alpha * _dome(side), face, ())
 
 
 def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Picture:
     """The face [256, 256, 3] in the recipe's style, with all that is the person's own."""
     crop = aligned.crop
-    stylizer, detector = instruments.stylizer(recipe.style), instruments.detector
+    stylizer = instruments.stylizer(recipe.style)
     latent = stylizer.encode(crop)
     # Hair is the generator's own: bent after the photo's it would only swirl.
     inner = blob(crop.shape, (SIZE / 2, SIZE * 0.48), (SIZE * 0.29, SIZE * 0.37), soft=0.5)
@@ -92,17 +94,35 @@ def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Pictur
         # The oil generator paints the painting's upper edge too.
         return _without_frame(small) if recipe.style == "oil" else small
 
-    plain = imagined({})
-    faces = detector.detect(plain, SIZE)
-    fit = fit_of(plain, crop, faces[0].landmarks if faces else None, aligned.landmarks, inner)
-    drawing, kept = fit(plain), None
-    if recipe.moves:
-        unmoved, drawing = drawing, fit(imagined(recipe.moves))
-        kept = edited(drawing, unmoved)
+    def fit(plain: Picture, drawn: Floats | None) -> Fit:
+        return fit_of(plain, crop, drawn, aligned.landmarks, inner)
+
+    drawing, kept = fitted(imagined, recipe.moves, fit, instruments.detector)
     featured = lent(drawing, crop, recipe.lent, kept)
     if recipe.moves_hair:
         return featured
     return clothed(featured, crop, aligned.person, recipe.worn, kept)
+
+
+def fitted(
+    imagined: Callable[[Mapping[str, float]], Picture],
+    moves: Mapping[str, float],
+    fit: Callable[[Picture, Floats | None], Fit],
+    detector: FaceDetector,
+) -> tuple[Picture, Floats | None]:
+    """What is ``imagined`` with ``moves``, made to fit, and where they changed it (None: no moves).
+
+    Only what is imagined without them tells the fit: it is given that drawing, and its landmarks
+    [5, 2] where a face is found in it (decision 0052).
+    """
+    plain = imagined({})
+    faces = detector.detect(plain, plain.shape[0])
+    fits = fit(plain, faces[0].landmarks if faces else None)
+    unmoved = fits(plain)
+    if not moves:
+        return unmoved, None
+    moved = fits(imagined(moves))
+    return moved, edited(moved, unmoved)
 
 
 def shaped(latent: Floats, recipe: Recipe) -> Floats:

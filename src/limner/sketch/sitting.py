@@ -21,8 +21,8 @@ from limner.sketch.directions import average
 from limner.sketch.easel import Easel, Layer, Look
 from limner.sketch.framing import seat
 from limner.sketch.instruments import Instruments
-from limner.sketch.merging import agreement, edited, fit_of
-from limner.sketch.portrait import shaped
+from limner.sketch.merging import Fit, agreement, fit_of
+from limner.sketch.portrait import fitted, shaped
 from limner.sketch.recipe import Recipe
 from limner.sketch.refinement import ROW_GROUPS, START, Pose
 from limner.sketch.scenes import paint_scene
@@ -128,15 +128,11 @@ class Sitting:
             wanted = shaped(latent, replace(recipe, moves=moves))
             return stylizer.draw(recipe.style, wanted, recipe.seed, recipe.grain)
 
-        plain = imagined({})
-        faces = self._tools.detector.detect(plain, plain.shape[0])
-        drawn = faces[0].landmarks if faces else None
-        fit = fit_of(plain, crop, drawn, self._sitter.crop_landmarks)
-        unmoved = fit(plain)
-        if not recipe.moves:
-            return Layer(unmoved, agreement(unmoved, crop))
-        moved = fit(imagined(recipe.moves))
-        return Layer(moved, agreement(moved, crop), edited(moved, unmoved))
+        def fit(plain: Picture, drawn: Floats | None) -> Fit:
+            return fit_of(plain, crop, drawn, self._sitter.crop_landmarks)
+
+        drawing, changed = fitted(imagined, recipe.moves, fit, self._tools.detector)
+        return Layer(drawing, agreement(drawing, crop), changed)
 
     def _redrawn(self, style: toon.ToonStyle) -> Picture:
         sitter = self._sitter
