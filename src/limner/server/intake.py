@@ -28,6 +28,7 @@ from limner.server.body import read_json
 from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
 from limner.server.lifetimes import PREFERENCE_HEADERS, wanted_life
+from limner.server.numerals import is_whole
 from limner.tracing import Tracing
 
 #: A hint is a name, not a text.
@@ -241,6 +242,6 @@ def _webhook(value: str | None) -> str | None:
 def _whole_number(value: str | None) -> int | None:
     if value is None:
         return None
-    if not (value.isascii() and value.isdecimal() and len(value) < 10):
+    if not is_whole(value, 9):
         raise bad_request("fal_max_queue_length must be a whole number")
     return int(value)

@@ -25,6 +25,7 @@ from limner.requests.request import Request
 from limner.server.frames import Frame, read, receive, send, send_json
 from limner.server.intake import App, Intake
 from limner.server.keys import Caller
+from limner.server.numerals import is_whole
 from limner.server.problems import AWAY, as_response, in_words
 from limner.server.queue import outcome_headers
 from limner.server.watch import Watch
@@ -226,8 +227,7 @@ def _refusal(fault: Exception) -> JSONResponse:
 def _buffering(value: str | None) -> int | None:
     if value is None:
         return None
-    digits = value.isascii() and value.isdecimal() and len(value) <= len(str(MOST_BUFFERED))
-    if not digits or not 1 <= int(value) <= MOST_BUFFERED:
+    if not is_whole(value, len(str(MOST_BUFFERED))) or not 1 <= int(value) <= MOST_BUFFERED:
         raise bad_request(f"max_buffering must be a whole number from 1 to {MOST_BUFFERED}")
     return int(value)
 

@@ -17,6 +17,7 @@ from fastapi import Request
 
 from limner.errors import Refused, bad_request
 from limner.files.store import MOST_PARTS, FileStore, StoredFile
+from limner.server.numerals import is_whole
 from limner.server.quota import UploadQuota
 from limner.server.tickets import Ticket
 
@@ -67,7 +68,7 @@ class Uploads:
 
     async def save_part(self, request: Request, ticket: Ticket, number: str) -> str:
         """Keep the body as a part of the ticket's file; its ETag. Raises Refused 400, 408, 413."""
-        if not (number.isascii() and number.isdecimal() and len(number) <= len(str(MOST_PARTS))):
+        if not is_whole(number, len(str(MOST_PARTS))):
             raise bad_request(f"A part's number is from 1 to {MOST_PARTS}")
         part, name, owner = int(number), ticket.name, ticket.owner
         self._quota.drop_part(name, part)  # one that comes again replaces the one before it
