@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from limner.requests.connections import BadDatabaseUrl
+from limner.requests.keyring import Secret
 from limner.requests.lanes import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation, Standing
@@ -101,7 +102,7 @@ def test_many_who_submit_one_idempotency_key_at_once_submit_one_request(
 
 
 def test_servers_that_start_at_once_have_one_secret(ledgers: list[Ledger]) -> None:
-    told = [ledgers[number % 4].secret("token key") for number in range(16)]
+    told = [ledgers[number % 4].secret(Secret.TOKENS) for number in range(16)]
     assert len({future.result() for future in told}) == 1
 
 

@@ -7,17 +7,11 @@ import typer
 from limner.cli.house import open_ledger
 from limner.cli.shell import complain
 from limner.errors import Misconfigured
+from limner.requests.keyring import Secret
 from limner.settings import Settings
 from limner.suggest import refusal
 
 SCOPES = ("api", "admin")
-
-#: The server's own secrets, as the ledger names them: of files' addresses, of browsers' tokens, of
-#: tickets for uploads.
-SECRETS = ("seal key", "token key", "upload key")
-
-#: With what webhooks are signed.
-WEBHOOKS = "webhook signing key"
 
 
 def create(scope: str, concurrency: int | None) -> None:
@@ -56,5 +50,6 @@ def renew(*, webhooks: bool) -> None:
     ``webhooks``: also the key that signs them, which receivers keep for up to a day.
     """
     with open_ledger(Settings()) as ledger:
-        ledger.forget_secrets((*SECRETS, WEBHOOKS) if webhooks else SECRETS).result()
+        renewed = [which for which in Secret if webhooks or which is not Secret.WEBHOOKS]
+        ledger.forget_secrets(renewed).result()
     typer.echo("Restart every server and worker now: those that run go on with the old secrets.")

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from limner.requests import keyring
 from limner.requests.clock import Clock
 from limner.requests.database import Database
-from limner.requests.keyring import Key
+from limner.requests.keyring import Key, Secret
 
 
 class Access:
@@ -51,10 +51,10 @@ class Access:
         """Was a key ever made?"""
         return self._database.read(keyring.any_keys)
 
-    def secret(self, name: str, size: int = 32) -> Future[bytes]:
-        """The server's own secret of that name, made when first asked for."""
-        return self._database.write(lambda connection: keyring.secret(connection, name, size))
+    def secret(self, which: Secret, size: int = 32) -> Future[bytes]:
+        """One of the server's own secrets, made when first asked for."""
+        return self._database.write(lambda connection: keyring.secret(connection, which, size))
 
-    def forget_secrets(self, names: Collection[str]) -> Future[int]:
+    def forget_secrets(self, which: Collection[Secret]) -> Future[int]:
         """Have those secrets made anew by whoever asks for them next; how many there were."""
-        return self._database.write(lambda connection: keyring.forget_secrets(connection, names))
+        return self._database.write(lambda connection: keyring.forget_secrets(connection, which))

@@ -11,6 +11,7 @@ import hmac
 import secrets as entropy
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,6 +33,15 @@ class Key:
     revoked_at: float | None
     #: How many of its requests may run at once; None for any number.
     concurrency: int | None = None
+
+
+class Secret(StrEnum):
+    """The server's own secrets, as the database names them."""
+
+    SEALS = "seal key"  #: Of the addresses of files.
+    TOKENS = "token key"  #: Of browsers' tokens.
+    UPLOADS = "upload key"  #: Of tickets for uploads.
+    WEBHOOKS = "webhook signing key"
 
 
 # Asked with every call.
@@ -97,21 +107,22 @@ def is_good_key(connection: sa.Connection, key_id: str) -> bool:
     return found.first() is not None
 
 
-def secret(connection: sa.Connection, name: str, size: int) -> bytes:
-    """The server's secret of that name, made of ``size`` random bytes when first asked for."""
-    query = sa.select(secrets.c.value).where(secrets.c.name == name)
+def secret(connection: sa.Connection, which: Secret, size: int) -> bytes:
+    """A secret, made of ``size`` random bytes when first asked for."""
+    query = sa.select(secrets.c.value).where(secrets.c.name == which.value)
     found = connection.execute(query).scalar()
     if found is None:
         # Another server may be making it at this moment: the first one's is everybody's.
         engine = postgresql if connection.dialect.name == "postgresql" else sqlite
-        made = engine.insert(secrets).values(name=name, value=entropy.token_bytes(size))
+        made = engine.insert(secrets).values(name=which.value, value=entropy.token_bytes(size))
         connection.execute(made.on_conflict_do_nothing())
         found = connection.execute(query).scalar_one()
     return found
 
 
-def forget_secrets(connection: sa.Connection, names: Collection[str]) -> int:
+def forget_secrets(connection: sa.Connection, which: Collection[Secret]) -> int:
     """Throw secrets away, which are made anew when they are asked for; how many there were."""
+    names = [each.value for each in which]
     return connection.execute(secrets.delete().where(secrets.c.name.in_(names))).rowcount
 
 

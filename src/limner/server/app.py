@@ -20,6 +20,7 @@ from limner.endpoints.base import Endpoint
 from limner.files.room import Room
 from limner.files.seals import Seals
 from limner.files.store import FileStore
+from limner.requests.keyring import Secret
 from limner.requests.lanes import Unreachable
 from limner.requests.ledger import Ledger
 from limner.server import problems
@@ -91,10 +92,10 @@ class ServerParts:
 
 def create_app(parts: ServerParts) -> FastAPI:
     """fal's API over ``parts``."""
-    signer = Signer(parts.ledger.secret("webhook signing key").result())
-    token_key = parts.ledger.secret("token key").result()
-    upload_key = parts.ledger.secret("upload key").result()
-    seals = Seals(parts.ledger.secret("seal key").result())
+    signer = Signer(parts.ledger.secret(Secret.WEBHOOKS).result())
+    token_key = parts.ledger.secret(Secret.TOKENS).result()
+    upload_key = parts.ledger.secret(Secret.UPLOADS).result()
+    seals = Seals(parts.ledger.secret(Secret.SEALS).result())
     gate = Gate(
         parts.ledger,
         token_key,

@@ -20,6 +20,7 @@ from limner.errors import OUR_FAULT, whereabouts
 from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.claiming import Claimed
+from limner.requests.keyring import Secret
 from limner.requests.lanes import Unreachable, Unwritable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
@@ -68,7 +69,7 @@ class Worker:
 
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
-        self._seals = Seals(parts.ledger.secret("seal key").result())
+        self._seals = Seals(parts.ledger.secret(Secret.SEALS).result())
         # With some letters of its own: containers share names, and process ids come again.
         self.name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
         self._announcement = Announcement(self.name, parts.device, parts.slots, parts.engines)
