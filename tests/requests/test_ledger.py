@@ -19,7 +19,7 @@ from limner.errors import Refused
 from limner.requests import outbox
 from limner.requests.bell import bell_folder
 from limner.requests.database import Database, SchemaTooNew
-from limner.requests.lanes import Closed, Unwritable
+from limner.requests.lanes import Closed, Keep, Unwritable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request, Status, Submission
@@ -212,9 +212,11 @@ def test_a_commit_is_as_durable_as_the_most_that_is_asked_of_it(tmp_path: Path) 
         return connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
 
     assert database.write(durability).result() == 2
-    assert database.write(durability, lasting=False).result() == 1
+    assert database.write(durability, keep=Keep.NEVER).result() == 1
+    assert database.write(durability, keep=Keep.TOLD).result() == 1
     database.write(lambda _: gate.wait())
-    together = [database.write(durability, lasting=each) for each in (False, True, False)]
+    each_kind = (Keep.NEVER, Keep.SEEN, Keep.TOLD)
+    together = [database.write(durability, keep=each) for each in each_kind]
     gate.set()
     assert [each.result() for each in together] == [2, 2, 2]
     database.close()
@@ -224,7 +226,7 @@ def test_a_writer_waits_for_its_turn_and_not_for_the_dead(tmp_path: Path) -> Non
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     program = (
         "import sys, time\n"
-        "from limner.requests.connections import Turn\n"
+        "from limner.requests.journal import Turn\n"
         "with Turn(sys.argv[1]):\n"
         "    print('mine', flush=True)\n"
         "    time.sleep(60)\n"

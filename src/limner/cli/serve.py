@@ -29,6 +29,7 @@ from limner.cli.house import (
     picture_signer,
     room,
     set_up_logging,
+    settle,
     tls_folder,
     traced,
     workshop,
@@ -165,6 +166,7 @@ def serve(
             open_when_started(server, address)
         supervisor.start()
         try:
+            settle()
             if not server.should_exit:  # told to stop before it began
                 server.run(sockets=[sock])
         finally:

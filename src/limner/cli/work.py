@@ -16,6 +16,7 @@ from limner.cli.house import (
     open_ledger,
     picture_signer,
     set_up_logging,
+    settle,
     traced,
     workshop,
 )
@@ -80,6 +81,7 @@ def work(
         if until_eof:
             # The server holds the other end: when it dies, however it dies, so do we.
             threading.Thread(target=_stop_at_eof, args=(worker,), daemon=True).start()
+        settle()
         worker.run()
 
 

@@ -7,11 +7,8 @@ Knows drivers, pragmas and error codes; knows no table and no operation.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,19 +18,14 @@ from sqlalchemy.pool import StaticPool
 
 from limner.errors import OurFault
 
-try:
-    import fcntl
-except ImportError:  # Windows has none
-    fcntl = None
-
 if TYPE_CHECKING:
     from psycopg import Connection as PsycopgConnection
 
 #: Milliseconds SQLite waits for another process's transaction.
 BUSY_TIMEOUT = 30_000
 
-#: Milliseconds that emptying the WAL waits for those who read in it, while nobody can write.
-_SCRUB_TIMEOUT = 500
+#: What is kept with a connection of SQLite's: do its commits wait for the disk?
+_WAITS = "commits wait for the disk"
 
 #: How a silent PostgreSQL is noticed: seconds to connect, to probe an idle line, and milliseconds
 #: that sent bytes may go unacknowledged.
@@ -78,49 +70,10 @@ def postgresql_url(url: str) -> sa.URL:
     return made.set(drivername="postgresql+psycopg")
 
 
-class Turn:
-    """Whose turn it is to write to a file of SQLite's, among all processes; a ``with`` block.
+def sqlite_engine(url: str, *, writes: bool) -> sa.Engine:
+    """An engine of one connection; one that ``writes`` holds all others off who do.
 
-    SQLite lets whoever finds the database locked sleep for up to 0.1 s and look again; here they
-    look every millisecond. Whoever does not take a turn, or has waited for it as long as SQLite
-    would, is held off by SQLite itself, as are all where there are no such locks.
-    """
-
-    def __init__(self, url: str) -> None:
-        file = sa.make_url(url).database
-        self._lock: int | None = None
-        if fcntl is not None and file and file != ":memory:":
-            self._lock = os.open(f"{file}-turn", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-
-    def __enter__(self) -> None:
-        if fcntl is None or self._lock is None:
-            return
-        pause, waited = 0.0002, 0.0
-        while waited < BUSY_TIMEOUT / 1e3:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(pause)
-                waited += pause
-                pause = min(2 * pause, 0.001)
-            else:
-                return
-
-    def __exit__(self, *_: object) -> None:
-        if fcntl is not None and self._lock is not None:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Take no more turns."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-
-def sqlite_engine(url: str, begin: str, *, lasting: bool = True) -> sa.Engine:
-    """An engine of one connection whose transactions begin as told.
-
-    ``lasting``: its commits outlive the machine's fall, rather than only every process.
+    What it commits is on the disk before it is seen, but for :func:`commit_waits`.
     """
     engine = sa.create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
 
@@ -131,7 +84,7 @@ def sqlite_engine(url: str, begin: str, *, lasting: bool = True) -> sa.Engine:
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT}",
             "journal_mode=WAL",
-            f"synchronous={'FULL' if lasting else 'NORMAL'}",
+            "synchronous=FULL",
             # Deleting deletes: freed pages are overwritten, not left to be read.
             "secure_delete=ON",
         ):
@@ -139,23 +92,17 @@ def sqlite_engine(url: str, begin: str, *, lasting: bool = True) -> sa.Engine:
 
     @event.listens_for(engine, "begin")
     def begun(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.exec_driver_sql(begin)
+        if writes:
+            full = connection.info.get(_WAITS, True)
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
 
-def empty_wal(url: str) -> bool:
-    """Bring all of SQLite's WAL into the database and cut the file to nothing.
-
-    The WAL holds pages as they were before a delete. False when somebody reads in it just now.
-    """
-    with closing(sqlite3.connect(sa.make_url(url).database or "", isolation_level=None)) as own:
-        own.execute(f"PRAGMA busy_timeout={_SCRUB_TIMEOUT}")
-        try:
-            (busy, _, _) = own.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.OperationalError:
-            return False  # somebody else is at it
-    return not busy
+def commit_waits(connection: sa.Connection, *, for_disk: bool) -> None:
+    """Are SQLite's commits on the disk before they are seen? From the next transaction on."""
+    connection.info[_WAITS] = for_disk
 
 
 def postgresql_engine(url: str, lanes: int, *, transactions: bool) -> sa.Engine:

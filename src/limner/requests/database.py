@@ -3,9 +3,10 @@
 Every operation is a function of a connection and answers a ``Future``: a worker's thread calls
 ``.result()``, the asynchronous server awaits ``asyncio.wrap_future``; there are no twins.
 
-SQLite has one writing thread that commits many operations with one fsync, and one reading thread
-that takes no write lock. What only a living worker cares for (a claim, a step, a lease) is
-committed without an fsync: it outlives every process, and the machine's fall ends the worker too.
+SQLite has one writing thread that commits many operations at once, and one reading thread that
+takes no write lock. What only a living worker cares for (a claim, a step, a lease) is committed
+without an fsync: it outlives every process, and the machine's fall ends the worker too. What only
+whoever asked for it will look for (a new request) is brought to the disk beside the next commits.
 PostgreSQL groups commits itself: a few threads, a transaction each. What becomes of operations that
 fail, and of those that a database takes with it when it goes, is the threads' (``lanes``).
 
@@ -16,19 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import closing
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from limner.errors import OurFault
 from limner.requests.connections import (
-    Turn,
-    empty_wal,
     is_sqlite,
     postgresql_engine,
     sqlite_engine,
 )
-from limner.requests.lanes import Lane, Operation, Result, Ring, Task, Way
+from limner.requests.journal import Journal, Turn
+from limner.requests.lanes import Keep, Lane, Operation, Result, Ring, Task, Way
 from limner.requests.migrations import create, upgrade
 from limner.requests.tables import SCHEMA_VERSION, schema
 
@@ -54,25 +54,24 @@ class Database:
 
         Raises SchemaTooNew, Unreachable, BadDatabaseUrl.
         """
-        self._file = url if is_sqlite(url) else None
+        self._journal: Journal | None = None
         if is_sqlite(url):
-            lasting, passing, reading = (
-                sqlite_engine(url, "BEGIN IMMEDIATE"),
-                sqlite_engine(url, "BEGIN IMMEDIATE", lasting=False),
-                sqlite_engine(url, "BEGIN"),
-            )
+            engines = sqlite_engine(url, writes=True), sqlite_engine(url, writes=False)
             self._sharing = Turn(url)
-            writing = Way(lasting, passing, MOST_AT_ONCE, comes_back=False, turn=self._sharing)
-            looking = Way(reading, reading, MOST_AT_ONCE, comes_back=False)
+            self._journal = Journal(url)
+            alone = Way(engines[0], MOST_AT_ONCE, comes_back=False)
+            writing = replace(alone, turn=self._sharing, journal=self._journal)
+            looking = replace(alone, engine=engines[1])
             lanes = 1
         else:
-            lasting = passing = postgresql_engine(url, LANES, transactions=True)
-            reading = postgresql_engine(url, LANES, transactions=False)
+            engines = (
+                postgresql_engine(url, LANES, transactions=True),
+                postgresql_engine(url, LANES, transactions=False),
+            )
             self._sharing = None
-            writing = Way(lasting, passing, 1, comes_back=True)
-            looking = Way(reading, reading, 1, comes_back=True)
+            writing, looking = (Way(engine, 1, comes_back=True) for engine in engines)
             lanes = LANES
-        self._engines = {lasting, passing, reading}
+        self._engines = engines
         self._writers = [Lane(f"ledger-write-{n}", writing, ring) for n in range(lanes)]
         self._readers = [Lane(f"ledger-read-{n}", looking, ring) for n in range(lanes)]
         self._turn = 0
@@ -87,15 +86,15 @@ class Database:
         operation: Operation[Result],
         committed: Callable[[Result], Sequence[str]] | None = None,
         *,
-        lasting: bool = True,
+        keep: Keep = Keep.SEEN,
         about: str | None = None,
     ) -> Future[Result]:
         """Run an operation that changes something; ``committed`` names the topics to ring then.
 
-        ``lasting``: keep it also when the machine falls. What is ``about`` the same thing is done
-        in the order in which it was asked.
+        ``keep``: also when the machine falls, and from when on. What is ``about`` the same thing is
+        done in the order in which it was asked.
         """
-        task = Task(operation, Future(), committed, lasting)
+        task = Task(operation, Future(), committed, keep)
         return self._put(self._writers, task, None if about is None else hash(about))
 
     def read(self, operation: Operation[Result]) -> Future[Result]:
@@ -107,11 +106,7 @@ class Database:
 
         SQLite's is emptied, False when it is read just now; PostgreSQL's is its operator's.
         """
-        if self._file is None:
-            return True
-        # In a turn of its own: SQLite before 3.51.3 may lose a commit to a checkpoint beside it.
-        with closing(Turn(self._file)) as turn, turn:
-            return empty_wal(self._file)
+        return self._journal is None or self._journal.empty()
 
     def close(self) -> None:
         """Finish what was asked and close every connection."""
@@ -119,8 +114,9 @@ class Database:
             lane.close()
         for engine in self._engines:
             engine.dispose()
-        if self._sharing is not None:
-            self._sharing.close()
+        for part in (self._journal, self._sharing):
+            if part is not None:
+                part.close()
 
     def _put(
         self, lanes: Sequence[Lane], task: Task[Result], turn: int | None = None

@@ -4,6 +4,8 @@ Where one of several fails, all are run once more, each in a savepoint, so that 
 database that is gone is waited for; an operation whose transaction was lost before its commit is
 run again, and one that was lost in its commit is told so, because nobody can know.
 
+A commit is kept as its tasks ask (:class:`Keep`). What only whoever asked will look for need not
+wait for the disk in its turn: its lane goes on, and an acknowledger tells it when it is there.
 Knows transactions; knows no schema.
 """
 
@@ -16,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from enum import IntEnum
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +27,9 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from limner.errors import OurFault, whereabouts
-from limner.requests.connections import has_no_room, is_broken, is_lost, was_undone
+from limner.requests.acknowledging import Acknowledger, Answer, Unreachable
+from limner.requests.connections import commit_waits, has_no_room, is_broken, is_lost, was_undone
+from limner.requests.journal import Journal
 
 log = structlog.get_logger(__name__)
 
@@ -42,12 +47,18 @@ class Closed(OurFault):
     """The database was closed before it could be asked."""
 
 
-class Unreachable(OurFault):
-    """The database is gone, or was lost before it said whether it kept what it was told."""
-
-
 class Unwritable(Unreachable):
     """The database's disk is full or may only be read: surely nothing was kept."""
+
+
+class Keep(IntEnum):
+    """From when on a commit outlives the machine's fall; every process it outlives at once."""
+
+    NEVER = 0
+    #: Others may see it a little earlier than it is on the disk; whoever asked is told after that.
+    TOLD = 1
+    #: Nobody sees it before it is on the disk.
+    SEEN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,7 @@ class Task(Generic[Result]):
     future: Future[Result]
     #: Called with the result once it is committed; topics to ring.
     committed: Callable[[Result], Sequence[str]] | None
-    #: Must it outlive the machine's fall, rather than only every process?
-    lasting: bool = True
+    keep: Keep = Keep.SEEN
     asked_at: float = field(default_factory=time.monotonic)
 
 
@@ -65,15 +75,15 @@ class Task(Generic[Result]):
 class Way:
     """How a lane's transactions are made."""
 
-    #: Whose commits outlive the machine's fall, and whose need not.
-    lasting: sa.Engine
-    passing: sa.Engine
+    engine: sa.Engine
     #: Operations in one transaction.
     at_once: int
     #: May the database go and come back while we live?
     comes_back: bool
     #: Held by one writer at a time, in whatever process.
     turn: AbstractContextManager[None] = field(default_factory=nullcontext)
+    #: Brings commits to the disk that did not wait for it; None where every commit waits.
+    journal: Journal | None = None
 
 
 class Lane:
@@ -82,6 +92,7 @@ class Lane:
     def __init__(self, name: str, way: Way, ring: Ring) -> None:
         self._way = way
         self._ring = ring
+        self._acknowledger = way.journal and Acknowledger(f"{name}-sync", way.journal)
         self._tasks: queue.SimpleQueue[Task[Any] | None] = queue.SimpleQueue()
         #: Guards that nothing is put behind the end, where nobody would ever take it up.
         self._closing = threading.Lock()
@@ -102,6 +113,8 @@ class Lane:
             self._closed = True
             self._tasks.put(None)
         self._thread.join()
+        if self._acknowledger is not None:
+            self._acknowledger.close()
 
     def _run(self) -> None:
         while (first := self._tasks.get()) is not None:
@@ -118,7 +131,7 @@ class Lane:
             self._commit([task for task in batch if task.future.set_running_or_notify_cancel()])
 
     def _commit(self, batch: list[Task[Any]]) -> None:
-        """One transaction; a task's future is resolved only when it is durable."""
+        """One transaction; a task's future is resolved when it is kept as its task asks."""
         try:
             done = self._persist(batch)
         except Exception as fault:  # noqa: BLE001 - told to everyone who waits for it
@@ -133,8 +146,15 @@ class Lane:
                 self._ring(list(topics))
         except Exception as fault:  # noqa: BLE001 - it is durable; only the bell is silent
             log.error("bell_failed", fault=whereabouts(fault))
+        on_its_way: list[Answer] = []
+        kept = self._acknowledger is None or _is_seen(batch)
         for task, result in done:
-            task.future.set_result(result)
+            if kept or task.keep is Keep.NEVER:
+                task.future.set_result(result)
+            else:
+                on_its_way.append((task.future, result))
+        if on_its_way and self._acknowledger is not None:
+            self._acknowledger.put(on_its_way)
 
     def _persist(self, batch: list[Task[Any]]) -> list[tuple[Task[Any], Any]]:
         """Transact, again and again while the database is away and nobody has waited too long."""
@@ -149,6 +169,9 @@ class Lane:
 
     def _transact(self, batch: list[Task[Any]]) -> list[tuple[Task[Any], Any]]:
         """One try. Raises _Again when nothing of it was kept and it may be tried again."""
+        journal = self._way.journal
+        if journal is not None and any(task.keep for task in batch) and not journal.is_sound():
+            raise Unreachable("The database's disk failed, and its log is in doubt still")
         try:
             return self._in_one(batch, apart=False)
         except _Apart:
@@ -159,9 +182,10 @@ class Lane:
         done: list[tuple[Task[Any], Any]] = []
         committing = False
         way = self._way
-        engine = way.lasting if any(task.lasting for task in batch) else way.passing
         try:
-            with way.turn, engine.connect() as connection:
+            with way.turn, way.engine.connect() as connection:
+                if way.journal is not None:
+                    commit_waits(connection, for_disk=_is_seen(batch))
                 transaction = connection.begin()
                 for task in batch:
                     try:
@@ -185,9 +209,15 @@ class Lane:
             if has_no_room(fault) or (is_broken(fault) and not committing):
                 raise Unwritable("The database cannot be written: nothing was kept") from fault
             if is_broken(fault):
+                if way.journal is not None:
+                    way.journal.doubt()
                 raise Unreachable("The database's disk failed while it committed") from fault
             raise
         return done
+
+
+def _is_seen(batch: Sequence[Task[Any]]) -> bool:
+    return any(task.keep is Keep.SEEN for task in batch)
 
 
 class _Apart(Exception):

@@ -38,6 +38,7 @@ from limner.requests.connections import is_sqlite
 from limner.requests.database import Database
 from limner.requests.fleet import Presence, Seen
 from limner.requests.history import Sought
+from limner.requests.lanes import Keep
 from limner.requests.lifecycle import Cancellation, Ended, Reaped, Rules, Standing, StepTaken
 from limner.requests.notices import NoticeBell
 from limner.requests.owed import Owed
@@ -109,7 +110,10 @@ class Ledger(Access, Owed):
                 return ["queued"]
             return _done(Ended(request.id, owes=request.submission.webhook_url is not None))
 
-        return self._database.write(run, committed)
+        # What nobody was told of yet may be drawn before it is on the disk; what has ended may not
+        # be seen before.
+        keep = Keep.TOLD if ended is None else Keep.SEEN
+        return self._database.write(run, committed, keep=keep)
 
     def get(self, request_id: str) -> Future[Request | None]:
         """A request, or None."""
@@ -157,7 +161,7 @@ class Ledger(Access, Owed):
         """A worker says that it is there, and what it has; to be said again within a lease."""
         return self._database.write(
             lambda connection: fleet.announce(connection, presence, self._clock(), self._rules),
-            lasting=False,
+            keep=Keep.NEVER,
         )
 
     def leave(self, worker: str) -> Future[None]:
@@ -180,14 +184,14 @@ class Ledger(Access, Owed):
                 connection, worker, endpoints, limit, self._clock(), self._rules
             ),
             committed,
-            lasting=False,
+            keep=Keep.NEVER,
         )
 
     def heartbeat(self, held: Sequence[tuple[str, int]]) -> Future[dict[str, Standing]]:
         """Renew the leases of (id, attempt) pairs; what became of each."""
         return self._database.write(
             lambda connection: leasing.heartbeat(connection, held, self._clock(), self._rules),
-            lasting=False,
+            keep=Keep.NEVER,
         )
 
     def step(self, request_id: str, attempt: int, taken: StepTaken) -> Future[Standing]:
@@ -197,7 +201,7 @@ class Ledger(Access, Owed):
                 connection, request_id, attempt, taken, self._clock(), self._rules
             ),
             lambda _: [f"step:{request_id}"],
-            lasting=False,
+            keep=Keep.NEVER,
             about=request_id,
         )
 
