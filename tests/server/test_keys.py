@@ -115,6 +115,22 @@ def test_a_revoked_key_is_useless_at_once(locked: tuple[Server, str]) -> None:
     assert server.post(f"/fal.run/{METRONOME}", json={}, headers=header).status_code == 401
 
 
+def test_the_first_key_closes_the_door_at_once(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    try:
+        # Known as somebody who needs none, on both roads that submit.
+        assert server.post(f"/fal.run/{METRONOME}", json={"steps": 1}).status_code == 200
+        key = limner(tmp_path, "keys", "create").stdout.strip()
+        for path in (f"/fal.run/{METRONOME}", f"/queue.fal.run/{METRONOME}"):
+            refused = server.post(path, json={"steps": 1})
+            assert (refused.status_code, "key" in refused.text) == (401, True)
+        header = {"authorization": f"Key {key}"}
+        opened = server.post(f"/fal.run/{METRONOME}", json={"steps": 1}, headers=header)
+        assert opened.status_code == 200
+    finally:
+        server.stop()
+
+
 def test_secrets_are_not_on_disk(locked: tuple[Server, str]) -> None:
     server, key = locked
     secret = key.partition(":")[2].encode()

@@ -48,7 +48,11 @@ class Secret(StrEnum):
 
 _ANY = Prepared(sa.select(keys.c.id).limit(1))
 
-_FIND = Prepared(sa.select(keys).where(keys.c.id == sa.bindparam("this", type_=sa.Text)))
+_THIS = keys.c.id == sa.bindparam("this", type_=sa.Text)
+
+_FIND = Prepared(sa.select(keys).where(_THIS))
+
+_GOOD = Prepared(sa.select(keys.c.id).where(_THIS, keys.c.revoked_at.is_(None)))
 
 
 def create_key(
@@ -98,13 +102,10 @@ def any_keys(connection: sa.Connection) -> bool:
 
 
 def is_good_key(connection: sa.Connection, key_id: str) -> bool:
-    """May this key's tokens still be used? The empty id is good as long as no key was made."""
+    """May this key still be used? The empty id is good as long as no key was made."""
     if not key_id:
         return not any_keys(connection)
-    found = connection.execute(
-        sa.select(keys.c.id).where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
-    )
-    return found.first() is not None
+    return _GOOD.first(connection, {"this": key_id}) is not None
 
 
 def secret(connection: sa.Connection, which: Secret, size: int) -> bytes:

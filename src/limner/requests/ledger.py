@@ -98,12 +98,18 @@ class Ledger(Access, Owed):
         *,
         max_waiting: int | None = None,
         ended: Outcome | None = None,
+        keyed: bool = False,
     ) -> Future[Request]:
-        """Accept a request durably; with ``ended`` it is over at once. Raises Refused 429."""
+        """Accept a request durably; with ``ended`` it is over at once.
+
+        ``keyed``: only if its key is good just then. Raises Refused 401, 429.
+        """
 
         def run(connection: Connection) -> Request:
             now = self._clock()
-            return queueing.submit(connection, submission, max_waiting, ended, now, self._rules)
+            return queueing.submit(
+                connection, submission, max_waiting, ended, now, self._rules, keyed=keyed
+            )
 
         def committed(request: Request) -> list[str]:
             if ended is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from limner.errors import Refused
-from limner.requests import turns
+from limner.requests import keyring, turns
 from limner.requests.lifecycle import CANCELLED, Cancellation, Rules, end, ending
 from limner.requests.prepared import Prepared
 from limner.requests.request import LogLine, Outcome, Request, Submission, new_id
@@ -17,6 +17,8 @@ from limner.requests.tables import logs, requests
 from limner.requests.tally import waiting
 
 COLUMNS = requests.c
+
+_KEYLESS = "A key is needed since one was made: Authentication is required"
 
 _INSERT = Prepared(requests.insert().inline().values(turn=turns.NEXT))
 
@@ -47,8 +49,15 @@ def submit(
     ended: Outcome | None,
     now: float,
     rules: Rules,
+    *,
+    keyed: bool = False,
 ) -> Request:
-    """Accept a request, or end it at once with ``ended``. Raises Refused 429."""
+    """Accept a request, or end it at once with ``ended``. Raises Refused 401, 429.
+
+    ``keyed``: only if its key is good at this instant, whatever was known of it before.
+    """
+    if keyed and not keyring.is_good_key(connection, submission.key_id):
+        raise Refused(401, "No user found for Key ID and Secret" if submission.key_id else _KEYLESS)
     if submission.idempotency_key is not None:
         again = _same(connection, submission)
         if again is not None:

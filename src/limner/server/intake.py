@@ -62,6 +62,8 @@ class Intake:
         """``strict``: refuse fields that fal does not have, Limner's own extensions among them."""
         self._tracing = tracing
         self.ledger = ledger
+        # Whom the gate knows from before, the ledger looks at once more.
+        self._submit = partial(ledger.submit, keyed=True)
         self.gate = gate
         self._endpoints = {endpoint.id: endpoint for endpoint in endpoints}
         self._max_body_bytes = max_body_bytes
@@ -83,12 +85,12 @@ class Intake:
         wrong fields, a 404 for a path the application does not have. Nobody waits for it, though.
         """
         began = time.time()
-        caller = await self.gate.caller(call, app.endpoint.id)
+        caller = await self.gate.submitter(call, app.endpoint.id)
         raw = await self._raw_input(call)
         ended = self._refusal(app, raw)
         submission = self._submission(call, app, caller, raw)
         waiting = _whole_number(call.query_params.get("fal_max_queue_length"))
-        submit = partial(self.ledger.submit, max_waiting=waiting, ended=ended)
+        submit = partial(self._submit, max_waiting=waiting, ended=ended)
         return await self._submitted(call, submission, submit, began)
 
     async def run(self, call: HttpRequest, app: App) -> Request:
@@ -96,7 +98,7 @@ class Intake:
 
         Raises InvalidInput, Refused 404. fal never retries these, so neither do we.
         """
-        caller = await self.gate.caller(call, app.endpoint.id)
+        caller = await self.gate.submitter(call, app.endpoint.id)
         return await self.take(call, app, caller, await self._raw_input(call))
 
     async def take(self, call: HTTPConnection, app: App, caller: Caller, raw: Any) -> Request:
@@ -109,7 +111,7 @@ class Intake:
             raise Refused(404, f"Path /{app.path} not found")
         accept(app.endpoint.input, raw, strict=self.strict)
         submission = self._submission(call, app, caller, raw, no_retry=True)
-        return await self._submitted(call, submission, self.ledger.submit, began)
+        return await self._submitted(call, submission, self._submit, began)
 
     async def _submitted(
         self,

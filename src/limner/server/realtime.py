@@ -68,7 +68,6 @@ class Desk:
     async def reply(self, raw: dict[str, Any]) -> Reply:
         """What became of ``raw``; cancelled as a request when it is cancelled as a coroutine."""
         try:
-            await self._intake.gate.check_again(self._caller.key_id)
             request = await self._intake.take(self._socket, self._app, self._caller, raw)
             done = await self._done(request.id)
         except CallersFault as fault:
