@@ -51,8 +51,9 @@ def delete(connection: sa.Connection, request_id: str) -> tuple[str, ...] | None
     ).first()
     if row is None:
         return None
-    _forget(connection, [request_id])
+    # First, so that one being given up just now has said so in the log before that goes.
     connection.execute(webhooks.delete().where(webhooks.c.request_id == request_id))
+    _forget(connection, [request_id])
     given = request_from(row).submission.files_given
     alone = [name for name in given if not _is_named(connection, name, row.key_id)]
     return tuple(dict.fromkeys([*_going(connection, row.files, row.key_id), *alone]))

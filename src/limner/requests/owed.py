@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
+import sqlalchemy as sa
+
 from limner.requests import outbox
 from limner.requests.clock import Clock
 from limner.requests.database import Database
@@ -35,10 +37,13 @@ class Owed:
         self, delivery_id: int, status: int | None, error: str, *, pause: float | None
     ) -> Future[None]:
         """It did not arrive; try again after ``pause`` seconds, or never."""
-        retry_at = None if pause is None else self._clock() + pause
-        return self._database.write(
-            lambda connection: outbox.failed(connection, delivery_id, status, error, retry_at)
-        )
+
+        def failed(connection: sa.Connection) -> None:
+            now = self._clock()
+            retry_at = None if pause is None else now + pause
+            outbox.failed(connection, delivery_id, status, error, retry_at, now)
+
+        return self._database.write(failed)
 
     def deliveries(self, request_id: str) -> Future[list[Delivery]]:
         """Every delivery of a request, oldest first."""
