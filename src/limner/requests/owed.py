@@ -1,22 +1,25 @@
-"""What is owed: the ledger's part that keeps webhooks until they have arrived.
+"""What is owed: the ledger's part that keeps webhooks until they have arrived, and the names of
+files until they are gone.
 
-Each operation is a transaction and answers a Future. Knows the outbox; knows no HTTP.
+Each operation is a transaction and answers a Future. Knows the outbox; knows no HTTP and no store.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import sqlalchemy as sa
 
-from limner.requests import outbox
+from limner.requests import leaving, outbox
 from limner.requests.clock import Clock
 from limner.requests.database import Database
+from limner.requests.leaving import Leaving
 from limner.requests.outbox import Delivery, Owing
 
 
 class Owed:
-    """Webhooks in an open database."""
+    """Webhooks and deletions in an open database."""
 
     _database: Database
     _clock: Clock
@@ -59,3 +62,17 @@ class Owed:
     def all_deliveries(self, sought: Owing) -> Future[list[Delivery]]:
         """The newest deliveries that match, of every request."""
         return self._database.read(lambda connection: outbox.search(connection, sought))
+
+    def leaving(self, *, limit: int) -> Future[list[Leaving]]:
+        """Files that are to be deleted now; several may be told of the same."""
+        return self._database.read(lambda connection: leaving.due(connection, self._clock(), limit))
+
+    def left(self, files: Sequence[Leaving]) -> Future[None]:
+        """They are gone."""
+        return self._database.write(lambda connection: leaving.gone(connection, files))
+
+    def put_off(self, files: Sequence[Leaving], *, pause: float) -> Future[None]:
+        """They could not be deleted; try again after ``pause`` seconds."""
+        return self._database.write(
+            lambda connection: leaving.put_off(connection, files, self._clock() + pause)
+        )
