@@ -133,6 +133,7 @@ def _may_see(caller: Caller, key_id: str) -> bool:
 async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
     logs = await asyncio.wrap_future(ledger.logs(request.id))
     owed = await asyncio.wrap_future(ledger.deliveries(request.id))
+    fleet = await asyncio.wrap_future(ledger.workers())
     outcome = request.outcome
     return {
         "id": request.id,
@@ -141,6 +142,8 @@ async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
         "status": request.status.value,
         "progress": request.progress,
         "attempt": request.attempt,
+        # Who could draw it now: with none it waits for ever, and whoever waits should know.
+        "workers": sum(request.submission.endpoint in seen.presence.endpoints for seen in fleet),
         "engine": request.engine,
         "preview": preview_uri(request),
         "priority": request.submission.priority.value,
