@@ -150,13 +150,9 @@ def test_who_is_cancelled_between_samples_does_not_wait_for_the_others(
     ]
     assert decodings == 3
     decodings = 0
-    work = engine.draw(
-        IpAdapterFaceIdInput(
-            prompt="a person", face_image_url=ASTRONAUT, num_inference_steps=2, num_samples=3,
-            width=64, height=64,
-        ),
-        Album(),
-    )  # fmt: skip
+    small = {"num_inference_steps": 2, "width": 64, "height": 64}
+    wished: dict[str, Any] = {"prompt": "a", "face_image_url": ASTRONAUT, **small, **asked}
+    work = engine.draw(IpAdapterFaceIdInput(**wished), Album())
     assert any(step.message == "Sample 1 of 3 decoded" for step in work)
     work.close()
     assert decodings == 1
