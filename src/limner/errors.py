@@ -4,7 +4,8 @@
     ├── CallersFault                what was asked cannot be done as asked
     │   ├── InputProblem            a field of the input; 422 with fal's ``detail`` entries
     │   │   ├── FileDownloadError   file_download_error
-    │   │   │   └── NotPublic       the same, because the host is not on the public internet
+    │   │   │   └── DeadEnd         the same, and no time will change it: no such host can be
+    │   │   │       └── NotPublic   the same, because the host is not on the public internet
     │   │   ├── FileTooLarge        file_too_large
     │   │   ├── ImageLoadError      image_load_error
     │   │   ├── ImageTooSmall       image_too_small
@@ -107,12 +108,24 @@ class InputProblem(CallersFault):
 
 
 class FileDownloadError(InputProblem):
-    """The file behind a URL could not be fetched."""
+    """The file behind a URL could not be fetched.
+
+    ``fact`` says what is wrong with the URL, whatever it was given for; the message goes on with
+    what can be done instead by who gave it for a picture.
+    """
 
     type = "file_download_error"
 
+    def __init__(self, fact: str, instead: str = "", *, loc: Loc = ()) -> None:
+        super().__init__(f"{fact} {instead}".rstrip(), loc=loc)
+        self.fact = fact
 
-class NotPublic(FileDownloadError):
+
+class DeadEnd(FileDownloadError):
+    """The URL leads nowhere, and will not tomorrow: no such address or host can be."""
+
+
+class NotPublic(DeadEnd):
     """The URL leads to a private address, and will tomorrow."""
 
 

@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from limner.diffusion import faceid
+from limner.diffusion.decode import decode
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
 from limner.endpoints import ENDPOINTS
@@ -125,6 +127,35 @@ def test_the_same_request_gives_the_same_bytes_and_each_sample_is_its_seeds(
     best = max(samples, key=lambda sample: sample.similarity)
     assert drawn.output.image == best.image
     assert scores.samples == [sample.similarity for sample in samples]
+
+
+def test_who_is_cancelled_between_samples_does_not_wait_for_the_others(
+    engine: DiffusionFaceId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodings = 0
+
+    def counted(*given: Any, **how: Any) -> Any:
+        nonlocal decodings
+        decodings += 1
+        return decode(*given, **how)
+
+    monkeypatch.setattr(faceid, "decode", counted)
+    asked = {"num_samples": 3, "return_samples": True}
+    told = [step.message for step in drawn_by(engine, **asked).steps]
+    between = [message for message in told if message.startswith("Sample ")]
+    assert between == [
+        f"Sample {number} of 3 {done}"
+        for done in ("decoded", "compared", "kept")
+        for number in (1, 2)
+    ]
+    assert decodings == 3
+    decodings = 0
+    small = {"num_inference_steps": 2, "width": 64, "height": 64}
+    wished: dict[str, Any] = {"prompt": "a", "face_image_url": ASTRONAUT, **small, **asked}
+    work = engine.draw(IpAdapterFaceIdInput(**wished), Album())
+    assert any(step.message == "Sample 1 of 3 decoded" for step in work)
+    work.close()
+    assert decodings == 1
 
 
 def test_types_in_turn_draw_as_each_does_alone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -12,6 +13,9 @@ from limner.files.store import Description, read, reserve
 from tests.faults.line import Line, Trouble
 from tests.files.conftest import START, Clock
 from tests.rig.s3 import S3
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
 
 FACE = b"the bytes of a face"
 FAILED = b"HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -101,6 +105,36 @@ def test_a_file_that_was_kept_while_s3_said_that_it_failed_is_kept(
         S3Store(open_bucket(f"s3://{bucket}/some/where"), now).save(name, [FACE], SAID)
         store = S3Store(open_bucket(f"s3://{bucket}/some/where"), clock)
         assert read(store, name) == FACE
+
+
+def test_a_deletion_that_s3_failed_in_the_middle_of_is_done_by_deleting_again(
+    s3: S3, bucket: str, store: S3Store, clock: Clock
+) -> None:
+    """What is left in between is found by its name; a picture that nobody can name would stay."""
+    name = reserve("face.png")
+    store.save(name, [FACE], SAID)
+    through = open_bucket(f"s3://{bucket}/some/where")
+    deletes = 0
+
+    class Failing:
+        """The bucket, whose second deletion S3 refuses."""
+
+        def __getattr__(self, verb: str) -> object:
+            return getattr(through, verb)
+
+        def delete(self, key: str) -> None:
+            nonlocal deletes
+            deletes += 1
+            if deletes == 2:
+                raise OSError("S3 is away")
+            through.delete(key)
+
+    with pytest.raises(OSError, match="away"):
+        S3Store(cast("ObjectStore", Failing()), clock).delete(name)
+    assert FACE not in s3.objects(bucket).values()
+    assert store.find(name) is not None
+    assert store.delete(name)
+    assert s3.objects(bucket) == {}
 
 
 def test_a_large_file_that_breaks_off_leaves_no_object(store: S3Store, s3: S3, bucket: str) -> None:

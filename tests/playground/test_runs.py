@@ -177,3 +177,30 @@ def test_a_server_with_keys_asks_for_one_and_keeps_it_in_this_tab(
 
     page.get_by_role("button", name="Forget the key").click()
     expect(field).to_be_visible()
+
+
+def test_a_run_that_no_worker_will_draw_says_so_and_goes_on_when_one_comes(
+    visit: Visit, tmp_path: Path
+) -> None:
+    server = Server(tmp_path / "home", workers=False)
+    try:
+        page = visit(METRONOME, base=server.base)
+        page.get_by_role("tab", name="JSON").click()
+        page.locator("#json").fill('{"steps": 2}')
+        page.get_by_role("button", name=re.compile("^Run")).click()
+        expect(page.locator(".phase")).to_have_text("Next in the queue")
+        words = "Waiting: no worker is running. Start one with: limner work"
+        expect(page.locator(".phase")).to_have_text(words)
+        expect(page.get_by_role("status")).to_have_text(words)
+        work = subprocess.Popen(
+            [sys.executable, "-m", "tests.rig", "work"],
+            cwd=ROOT,
+            env={**os.environ, "LIMNER_HOME": str(server.home)},
+            stdin=subprocess.PIPE,  # it ends with it
+        )
+        try:
+            expect(page.get_by_role("status")).to_have_text("Done")
+        finally:
+            work.communicate(timeout=30)
+    finally:
+        server.stop()

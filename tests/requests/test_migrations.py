@@ -27,7 +27,7 @@ LEFT = (
 
 @pytest.fixture(params=VERSIONS)
 def old(request: pytest.FixtureRequest, url: str) -> str:
-    """The address of a database of schema 1, 2 or 3, with requests in it."""
+    """The address of a database of schema 1, 2, 3 or 4, with requests in it."""
     make_older(url, request.param, LEFT)
     return url
 

@@ -16,7 +16,7 @@ from limner.requests.connections import is_sqlite, postgresql_url
 SCHEMAS = Path(__file__).parent / "schemas"
 
 #: Those there were before this one.
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 
 _ROW = sa.text(
     "INSERT INTO requests (id, endpoint, path, key_id, priority, status, attempt, losses,"
@@ -53,10 +53,10 @@ def opened(url: str) -> sa.Engine:
 def make_older(url: str, version: int, left: Sequence[Left]) -> None:
     """Make of an empty database what a Limner of that schema left."""
     engine = opened(url)
-    since = 3 if version == 3 else 1
+    since = version if version > 2 else 1
     ddl = (SCHEMAS / f"{since}.{engine.dialect.name}.sql").read_text()
     with engine.begin() as connection:
-        for statement in ddl.split(";\n\n" if since == 3 else ";\n"):
+        for statement in ddl.split(";\n\n" if since >= 3 else ";\n"):
             connection.exec_driver_sql(statement)
         if version == 2:  # it had one column more
             kind = "BLOB" if is_sqlite(url) else "BYTEA"

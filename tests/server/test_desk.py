@@ -81,7 +81,7 @@ def test_deleting_a_request_deletes_its_pictures(guarded: Server, admin: dict[st
     picture = url.removeprefix(guarded.base)
     assert guarded.get(picture).status_code == 200
     gone = guarded.call("DELETE", f"{DESK}/requests/{request_id}", headers=admin)
-    assert gone.json() == {"deleted": request_id, "files": 1}
+    assert gone.json() == {"deleted": request_id, "files": 1, "owed": 0}
     assert guarded.get(picture).status_code == 404
     assert guarded.get(f"{DESK}/requests/{request_id}", headers=admin).status_code == 404
 

@@ -22,7 +22,9 @@ from limner.requests.outbox import Delivery
 from limner.requests.request import Outcome, Submission
 from limner.server.signing import Signer
 from limner.server.watch import Watch
-from limner.server.webhooks import AT_ONCE, LEASE, RETRY_TIMEOUT, Webhooks
+from limner.server.webhooks import AT_ONCE, LEASE, RETRY_TIMEOUT, Post, Webhooks
+from limner.stages.addresses import resolve
+from limner.stages.fetch import Door
 
 HOOK = "http://receiver.example/hook"
 
@@ -71,9 +73,9 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
         yield opened
 
 
-def owe(ledger: Ledger) -> str:
+def owe(ledger: Ledger, hook: str = HOOK) -> str:
     """A request that ended, and whose webhook is owed."""
-    said = Submission("a/one", {}, webhook_url=HOOK)
+    said = Submission("a/one", {}, webhook_url=hook)
     return ledger.submit(said, ended=Outcome(200, {"made": 1})).result().id
 
 
@@ -81,7 +83,7 @@ def state(ledger: Ledger, request_id: str) -> Delivery | None:
     return next(iter(ledger.deliveries(request_id).result()), None)
 
 
-def attempt_all(ledger: Ledger, clock: Clock, receiver: Receiver, request_id: str) -> list[float]:
+def attempt_all(ledger: Ledger, clock: Clock, receiver: Post, request_id: str) -> list[float]:
     """Deliver until nothing is owed, as time goes by; the pauses between attempts in seconds."""
     webhooks = Webhooks(ledger, Signer(bytes(32)), receiver, Watch())
     pauses: list[float] = []
@@ -130,6 +132,61 @@ def test_redirects_and_private_targets_are_final(
     receiver = Receiver(final)
     assert attempt_all(ledger, clock, receiver, owe(ledger)) == []
     assert len(receiver.timeouts) == 1
+
+
+#: Addresses that no host can have, and what is told of each.
+NO_HOSTS = {
+    "http://receiver..example/hook": "The host receiver..example cannot be found.",
+    f"http://{'a' * 64}.example/hook": f"The host {'a' * 64}.example cannot be found.",
+    "http://the receiver/hook": "The host the%20receiver cannot be found.",
+    "http://receiver.invalid/hook": "The host receiver.invalid cannot be found.",
+    "http://999.1.1.1/hook": "The URL cannot be read.",
+    "http://me:secret@8.8.8.8/hook": "The URL holds credentials.",
+    "http://10.0.0.1/hook": "The host 10.0.0.1 is not on the public internet, and this server does "
+    "not call private addresses.",
+}
+
+
+@pytest.mark.parametrize("hook", NO_HOSTS)
+def test_what_can_never_arrive_is_given_up_at_once_and_the_request_says_so(
+    ledger: Ledger, clock: Clock, hook: str
+) -> None:
+    door = Door(allow_private=False, max_bytes=1, timeout=5)
+    request_id = owe(ledger, hook)
+    assert attempt_all(ledger, clock, door.post, request_id) == []
+    given_up = state(ledger, request_id)
+    assert given_up is not None
+    assert (given_up.attempts, given_up.last_error) == (1, NO_HOSTS[hook])
+    (line,) = ledger.logs(request_id).result()
+    told = f"The webhook was given up after 1 attempt(s): {NO_HOSTS[hook]}"
+    assert (line.level, line.message, line.at.timestamp()) == ("WARN", told, clock.now)
+
+
+@pytest.mark.parametrize(
+    "host", ["receiver.example", "my_service", "münchen.example", "a-.example"]
+)
+def test_a_name_that_may_be_found_later_is_tried_again(
+    ledger: Ledger, clock: Clock, host: str
+) -> None:
+    def silent(host: str, port: int) -> list[str]:
+        raise OSError("temporary failure in name resolution")
+
+    door = Door(allow_private=False, max_bytes=1, timeout=5, resolver=silent)
+    assert len(attempt_all(ledger, clock, door.post, owe(ledger, f"http://{host}/hook"))) > 10
+
+
+def test_what_the_machine_knows_by_a_name_of_its_own_is_reached() -> None:
+    # Names are judged only when nobody knows them: a hosts file may hold anything.
+    found = resolve("http://a..b/", allow_private=False, resolver=lambda *_: ["8.8.8.8"])
+    assert found.addresses == ("8.8.8.8",)
+
+
+def test_a_deleted_request_is_told_nothing(ledger: Ledger) -> None:
+    request_id = owe(ledger)
+    (delivery,) = ledger.due(limit=5, lease=LEASE).result()
+    ledger.delete(request_id).result()
+    asyncio.run(Webhooks(ledger, Signer(bytes(32)), Receiver(302), Watch()).deliver(delivery))
+    assert ledger.logs(request_id).result() == []
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])

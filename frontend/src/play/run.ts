@@ -4,7 +4,7 @@ import * as history from "../history";
 import { filesIn, hero, isPicture } from "../pictures";
 import { cancel as cancelRequest, follow, type LogEntry, type QueueStatus, result, submit } from "../queue";
 import { say } from "../say";
-import { Fault, loadable, local } from "../server";
+import { ask, base, Fault, loadable, local } from "../server";
 import { t } from "../texts";
 import { learn } from "./faces";
 import { check, endpoint, input, photoFields, told } from "./input";
@@ -20,6 +20,8 @@ export type Run = {
   startedAt: number;
   phase: Phase;
   position: number;
+  /** There is no worker now that could draw it. */
+  alone: boolean;
   progress: number;
   logs: LogEntry[];
   /** The picture so far, small, while it is drawn. */
@@ -33,7 +35,7 @@ export type Run = {
 };
 
 const fresh: Run = {
-  id: "", endpoint: "", input: {}, startedAt: 0, phase: "idle", position: 0, progress: 0, logs: [],
+  id: "", endpoint: "", input: {}, startedAt: 0, phase: "idle", position: 0, alone: false, progress: 0, logs: [],
   preview: "", lost: false, answer: null, engine: null, inferenceTime: null, totalTime: 0, fault: "",
 };
 
@@ -42,6 +44,8 @@ export const busy = computed(() => !["idle", "done", "failed", "cancelled"].incl
 
 const STORED = "limner.run";
 const RECONNECT_AFTER = 1000;
+/** Milliseconds between looks for a worker, while a run waits; those of a fresh server come in less. */
+const LOOK_EVERY = 4000;
 
 function update(change: Partial<Run>): void {
   run.value = { ...run.value, ...change };
@@ -106,6 +110,26 @@ export function show(entry: history.Made): void {
 }
 
 async function watch(): Promise<void> {
+  const { id } = run.value;
+  const look = setInterval(() => void lookForWorkers(id), LOOK_EVERY);
+  try {
+    await watchToItsEnd();
+  } finally {
+    clearInterval(look);
+  }
+}
+
+/** fal's queue knows no workers, so a waiting run asks Limner's own API whether there are any. */
+async function lookForWorkers(id: string): Promise<void> {
+  if (run.value.phase !== "queued") return;
+  const told = await ask<{ workers: number }>(`${base}limner/v1/requests/${id}`).catch(() => null);
+  if (!told || run.value.id !== id || run.value.phase !== "queued") return;
+  const alone = told.workers === 0;
+  if (alone && !run.value.alone) say(t("phase.queued.alone"));
+  update({ alone });
+}
+
+async function watchToItsEnd(): Promise<void> {
   const { id, endpoint: name } = run.value;
   for (;;) {
     try {

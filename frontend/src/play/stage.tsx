@@ -121,12 +121,14 @@ function Photo({ url }: { url: string }) {
 }
 
 function Progress() {
-  const { phase, position, progress, lost, logs } = run.value;
+  const { phase, position, alone, progress, lost, logs } = run.value;
   const step = logs.at(-1)?.message ?? "";
   const words =
-    phase === "queued" && position
-      ? t("phase.queued.at", { count: position })
-      : t(phase === "queued" ? "phase.queued.next" : `phase.${phase}`);
+    phase === "queued" && alone
+      ? t("phase.queued.alone")
+      : phase === "queued" && position
+        ? t("phase.queued.at", { count: position })
+        : t(phase === "queued" ? "phase.queued.next" : `phase.${phase}`);
   return (
     <div class={`progress ${phase}`}>
       <p class="phase">

@@ -96,6 +96,7 @@ export const de: Record<TextKey, string> = {
   "phase.sending": "Gibt den Auftrag ab",
   "phase.queued": "Wartet in der Schlange",
   "phase.queued.next": "Als Nächster an der Reihe",
+  "phase.queued.alone": "Wartet: Es läuft kein Arbeiter. Starten mit: limner work",
   "phase.queued.at": "{count} davor in der Schlange",
   "phase.running": "Zeichnet",
   "phase.cancelling": "Hält an",

@@ -94,6 +94,7 @@ export const en = {
   "phase.sending": "Handing in the request",
   "phase.queued": "Waiting in the queue",
   "phase.queued.next": "Next in the queue",
+  "phase.queued.alone": "Waiting: no worker is running. Start one with: limner work",
   "phase.queued.at": "{count} before you in the queue",
   "phase.running": "Drawing",
   "phase.cancelling": "Stopping",

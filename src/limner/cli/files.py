@@ -14,6 +14,12 @@ from limner.cli.house import open_files, open_ledger
 from limner.files.store import delete_own
 from limner.settings import Settings
 
+#: Files deleted before the ledger is told so.
+AT_ONCE = 500
+
+#: Files of forgotten requests that are counted before they go.
+MOST_OWED = 1_000_000
+
 
 def collect(*, dry_run: bool, as_json: bool) -> None:
     """Forget requests past their retention and remove files past theirs; say how much it was."""
@@ -23,15 +29,19 @@ def collect(*, dry_run: bool, as_json: bool) -> None:
         now = time.time()
         ended = ledger.overdue().result()
         sizes = {each.name: each.size for each in files.overdue(now)}
-        for name in (name for names in ended.values() for name in names):
+        owed = [each.name for each in ledger.leaving(limit=MOST_OWED).result()]
+        for name in (*owed, *(name for names in ended.values() for name in names)):
             stored = files.find(name)
             if stored is not None:
                 sizes[name] = stored.size
         if not dry_run:
             # So many at a time, so that a server beside it never waits for long.
             while ledger.overdue().result():
-                for name, owner in ledger.expire().result():
-                    delete_own(files, [name], owner)
+                ledger.expire().result()
+            while going := ledger.leaving(limit=AT_ONCE).result():
+                for each in going:
+                    delete_own(files, [each.name], each.owner)
+                ledger.left(going).result()
             files.expire(now)
             ledger.scrub()
     if as_json:

@@ -16,13 +16,14 @@ import typer
 
 from limner.cli.house import open_files, open_ledger
 from limner.errors import Misconfigured, Refused
-from limner.files.store import FileStore, delete_own
+from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation
 from limner.requests.outbox import Delivery
 from limner.requests.register import STATES, Entry, Wanted
 from limner.requests.request import Request
 from limner.requests.retry import again
+from limner.server.deleting import delete_request
 from limner.settings import Settings
 from limner.suggest import refusal
 
@@ -119,11 +120,13 @@ def _remove(ledger: Ledger, files: FileStore, request_id: str) -> str:
     request = ledger.get(request_id).result()
     if request is None:
         raise _no_such_request()
-    names = ledger.delete(request_id).result()
-    if names is None:
+    deleted = delete_request(ledger, files, request_id, request.submission.key_id)
+    if deleted is None:
         raise Refused(409, "The request has not ended; limner requests cancel ends it")
-    gone = delete_own(files, names, request.submission.key_id)
-    return f"{request_id} is deleted, with {len(gone)} file(s)"
+    told = f"{request_id} is deleted, with {len(deleted.gone)} file(s)"
+    if deleted.owed:
+        told += f"; {len(deleted.owed)} more as soon as a server reaches the file store"
+    return told
 
 
 def _no_such_request() -> Refused:

@@ -24,7 +24,7 @@ from limner.diffusion.denoiser.network import Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
-from limner.diffusion.sampling import Condition, Progress, Task, constant
+from limner.diffusion.sampling import Condition, Decoded, Progress, Task, constant
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
 from limner.diffusion.turns import Turns
@@ -96,14 +96,16 @@ def join(
     return FaceId(kind, machine, base, projection, clip, network, denoiser, turns)
 
 
-def draw(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Pixels]]:
-    """Yield after each step; return a picture [height, width, 3] for each seed.
+def draw(faceid: FaceId, wish: Wish) -> Generator[Progress | Decoded, None, list[Pixels]]:
+    """Yield after each step and between decodings; a picture [height, width, 3] for each seed.
 
     Raises BrokenPicture where numbers stop being a picture.
     """
     latents = yield from denoise(faceid, wish)
     pictures: list[Pixels] = []
     for latent in latents:
+        if pictures:  # whoever is cancelled now does not wait for the others
+            yield Decoded(len(pictures), len(latents))
         with faceid.denoiser.decoding:
             pictures.append(decode(faceid.base.vae, latent, faceid.machine.whole))
     return pictures

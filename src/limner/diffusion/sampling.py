@@ -113,6 +113,15 @@ def noise(seeds: Sequence[int], size: tuple[int, int]) -> list[tuple[Tensor, tor
     return drawn
 
 
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One of several samples became pixels; the others wait, and need not if nobody wants them."""
+
+    #: 1…of.
+    number: int
+    of: int
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Progress:
     """How far a task has come."""

@@ -22,7 +22,7 @@ from limner.diffusion.machine import (
     this_machine,
 )
 from limner.diffusion.safety import Safety
-from limner.diffusion.sampling import Progress
+from limner.diffusion.sampling import Decoded, Progress
 from limner.endpoints.base import Step, Workshop
 from limner.errors import BrokenPicture
 from limner.sketch.instruments import Instruments
@@ -89,7 +89,9 @@ class Telling:
     span: tuple[float, float]
     seen: Seen = lambda _number, _belief: None
 
-    def of(self, work: Generator[Progress | float, None, Drawn]) -> Generator[Step, None, Drawn]:
+    def of(
+        self, work: Generator[Progress | Decoded | float, None, Drawn]
+    ) -> Generator[Step, None, Drawn]:
         """Do the work, with a step for each of its own."""
         start, end = self.span
         number = 0
@@ -98,6 +100,9 @@ class Telling:
                 told = next(work)
             except StopIteration as last:
                 return last.value
+            if isinstance(told, Decoded):
+                yield Step(f"Sample {told.number} of {told.of} decoded", end, "DEBUG")
+                continue
             number += 1
             done, seen = (
                 (told.done, self.seen(number, told.belief))

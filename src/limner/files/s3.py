@@ -107,8 +107,16 @@ class S3Store:
         return self._slice(key, start, last)
 
     def delete(self, name: str) -> bool:
-        """See FileStore."""
-        return bool(NAME.fullmatch(name)) and self._remove(name)
+        """See FileStore.
+
+        The content first: if S3 fails in between, the file can still be found, and deleted again.
+        """
+        about = self._about(name) if NAME.fullmatch(name) else None
+        if about is None:
+            return False
+        self._bucket.delete(about["content"])
+        self._bucket.delete(f"about/{name}")
+        return True
 
     def listing(self) -> Iterator[StoredFile]:
         """See FileStore."""

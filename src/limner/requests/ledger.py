@@ -39,6 +39,7 @@ from limner.requests.database import Database
 from limner.requests.fleet import Presence, Seen
 from limner.requests.history import Sought
 from limner.requests.lanes import Keep
+from limner.requests.leaving import Leaving
 from limner.requests.lifecycle import Cancellation, Ended, Reaped, Rules, Standing, StepTaken
 from limner.requests.notices import NoticeBell
 from limner.requests.owed import Owed
@@ -253,8 +254,8 @@ class Ledger(Access, Owed):
 
         return self._database.write(run, committed)
 
-    def expire(self) -> Future[tuple[tuple[str, str], ...]]:
-        """Forget what is past its retention; files to delete: their names, and whose they are."""
+    def expire(self) -> Future[tuple[Leaving, ...]]:
+        """Forget what is past its retention; the files that are owed to be deleted for it."""
         return self._database.write(lambda connection: forgetting.expire(connection, self._clock()))
 
     def scrub(self) -> bool:
@@ -279,7 +280,9 @@ class Ledger(Access, Owed):
 
     def delete(self, request_id: str) -> Future[tuple[str, ...] | None]:
         """Forget an ended request now; names of files to delete, None when it has not ended."""
-        return self._database.write(lambda connection: forgetting.delete(connection, request_id))
+        return self._database.write(
+            lambda connection: forgetting.delete(connection, request_id, self._clock())
+        )
 
     # Who keeps an eye on it
 

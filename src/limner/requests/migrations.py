@@ -60,6 +60,7 @@ _SAID = {
     "logs": ("message",),
     "webhooks": ("url", "body", "last_error"),
     "residents": ("hint",),
+    "leaving": ("name",),
 }
 _FIGURES = (
     "ALTER TABLE requests ADD COLUMN fault TEXT",
@@ -70,11 +71,19 @@ _FIGURES = (
     "ALTER TABLE workers ADD COLUMN step_places BIGINT",
 )
 
+_OWED_DELETIONS = (
+    "CREATE TABLE leaving (id {sequence} NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL,"
+    " due_at {seconds} NOT NULL, PRIMARY KEY (id))",
+    "CREATE INDEX ix_leaving_name ON leaving (name)",
+    "CREATE INDEX ix_leaving_due_at ON leaving (due_at)",
+)
+
 #: What makes each version of the one before.
 STEPS: Sequence[tuple[int, Sequence[str]]] = (
     (2, _PREVIEWS),
     (3, _MANY_MACHINES),
     (4, _FIGURES),
+    (5, _OWED_DELETIONS),
 )
 
 
@@ -94,9 +103,10 @@ def upgrade(connection: sa.Connection, version: int) -> None:
                 connection.exec_driver_sql(statement.format(**types))
     if version < 3:
         _finish(connection)
-    elif version < 4:
-        for statement in recount(connection.dialect.name):
-            connection.exec_driver_sql(statement)
+    else:
+        if version < 4:
+            for statement in recount(connection.dialect.name):
+                connection.exec_driver_sql(statement)
         if connection.dialect.name == "postgresql":
             _unsample(connection)
     connection.execute(schema.update().values(version=SCHEMA_VERSION))

@@ -1,20 +1,25 @@
-"""What is owed: the ledger's part that keeps webhooks until they have arrived.
+"""What is owed: the ledger's part that keeps webhooks until they have arrived, and the names of
+files until they are gone.
 
-Each operation is a transaction and answers a Future. Knows the outbox; knows no HTTP.
+Each operation is a transaction and answers a Future. Knows the outbox; knows no HTTP and no store.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
-from limner.requests import outbox
+import sqlalchemy as sa
+
+from limner.requests import leaving, outbox
 from limner.requests.clock import Clock
 from limner.requests.database import Database
+from limner.requests.leaving import Leaving
 from limner.requests.outbox import Delivery, Owing
 
 
 class Owed:
-    """Webhooks in an open database."""
+    """Webhooks and deletions in an open database."""
 
     _database: Database
     _clock: Clock
@@ -35,10 +40,13 @@ class Owed:
         self, delivery_id: int, status: int | None, error: str, *, pause: float | None
     ) -> Future[None]:
         """It did not arrive; try again after ``pause`` seconds, or never."""
-        retry_at = None if pause is None else self._clock() + pause
-        return self._database.write(
-            lambda connection: outbox.failed(connection, delivery_id, status, error, retry_at)
-        )
+
+        def failed(connection: sa.Connection) -> None:
+            now = self._clock()
+            retry_at = None if pause is None else now + pause
+            outbox.failed(connection, delivery_id, status, error, retry_at, now)
+
+        return self._database.write(failed)
 
     def deliveries(self, request_id: str) -> Future[list[Delivery]]:
         """Every delivery of a request, oldest first."""
@@ -54,3 +62,17 @@ class Owed:
     def all_deliveries(self, sought: Owing) -> Future[list[Delivery]]:
         """The newest deliveries that match, of every request."""
         return self._database.read(lambda connection: outbox.search(connection, sought))
+
+    def leaving(self, *, limit: int) -> Future[list[Leaving]]:
+        """Files that are to be deleted now; several may be told of the same."""
+        return self._database.read(lambda connection: leaving.due(connection, self._clock(), limit))
+
+    def left(self, files: Sequence[Leaving]) -> Future[None]:
+        """They are gone."""
+        return self._database.write(lambda connection: leaving.gone(connection, files))
+
+    def put_off(self, files: Sequence[Leaving], *, pause: float) -> Future[None]:
+        """They could not be deleted; try again after ``pause`` seconds."""
+        return self._database.write(
+            lambda connection: leaving.put_off(connection, files, self._clock() + pause)
+        )

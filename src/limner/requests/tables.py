@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: Grows with every change of the tables; a database with a higher one is not opened.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 metadata = sa.MetaData()
 
@@ -141,6 +141,18 @@ webhooks = sa.Table(
     sa.Column("forget_at", _SECONDS, nullable=False),
 )
 _partial("webhooks_due", webhooks.c.due_at, where=webhooks.c.due_at.is_not(None))
+
+#: Files of forgotten requests that the store has not let go of yet (since version 5).
+leaving = sa.Table(
+    "leaving",
+    metadata,
+    sa.Column("id", _SEQUENCE, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.Text, nullable=False, index=True),
+    #: The public part of the key whose file it may be.
+    sa.Column("owner", sa.Text, nullable=False),
+    #: When to try (again).
+    sa.Column("due_at", _SECONDS, nullable=False, index=True),
+)
 
 keys = sa.Table(
     "keys",

@@ -18,13 +18,17 @@ from pydantic import BaseModel, Field
 from limner.endpoints.accept import accept
 from limner.endpoints.base import Endpoint
 from limner.errors import Refused
-from limner.files.store import FileStore, delete_own
+from limner.files.store import FileStore
 from limner.requests.history import Ending, SortBy, Sought
 from limner.requests.ledger import Ledger
 from limner.requests.request import Request
+from limner.server.deleting import delete_request
 from limner.server.hosts import Address
 from limner.server.keys import Gate
 from limner.server.openapi import openapi_document
+
+#: What is said of a file that could not be deleted yet.
+STILL_OWED = "The file store could not be reached; the file is deleted as soon as it can be"
 
 #: No list is longer; a larger number is none that a database has.
 FURTHEST = 2**53
@@ -112,15 +116,16 @@ class Platform:
         request = await asyncio.wrap_future(self._ledger.get(request_id))
         if request is None or not (caller.admin or request.submission.key_id == caller.key_id):
             raise Refused(404, "Request not found")
-        names = await asyncio.wrap_future(self._ledger.delete(request_id))
-        if names is None:
+        deleted = await asyncio.to_thread(
+            delete_request, self._ledger, self._files, request_id, request.submission.key_id
+        )
+        if deleted is None:
             raise Refused(400, "The request has not ended; cancel it first")
-        key_id = request.submission.key_id
-        gone = await asyncio.to_thread(delete_own, self._files, names, key_id)
         base = request.submission.files_base
+        told = dict.fromkeys(deleted.gone, None) | dict.fromkeys(deleted.owed, STILL_OWED)
         return {
             "cdn_delete_results": [
-                {"link": f"{base}/files/{name}", "exception": None} for name in gone
+                {"link": f"{base}/files/{name}", "exception": why} for name, why in told.items()
             ]
         }
 

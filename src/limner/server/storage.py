@@ -98,13 +98,20 @@ class Storage:
         )
 
     async def initiate(self, request: Request) -> Response:
-        """Where to PUT a file, whole or in parts, and where it will be."""
+        """Where to PUT a whole file, and where it will be."""
+        return await self._initiated(request, in_parts=False)
+
+    async def initiate_multipart(self, request: Request) -> Response:
+        """Where to PUT a file in parts, JavaScript's dialect, and where it will be."""
+        return await self._initiated(request, in_parts=True)
+
+    async def _initiated(self, request: Request, *, in_parts: bool) -> Response:
         said = accept(InitiateRequest, await read_json(request, MOST_JSON))
         ticket = self._ticket(request, said.content_type, said.file_name, request.state.key_id)
         media = request.state.address.media
         return JSONResponse(
             {
-                "upload_url": f"{media}/uploads/{self._access.sign(ticket)}",
+                "upload_url": f"{media}/uploads/{self._access.sign(ticket, in_parts=in_parts)}",
                 "file_url": self._address(request, ticket),
             }
         )
@@ -138,7 +145,7 @@ class Storage:
         return JSONResponse(
             {
                 "access_url": self._address(request, ticket),
-                "uploadId": self._access.sign(ticket),
+                "uploadId": self._access.sign(ticket, in_parts=True),
             }
         )
 
@@ -223,8 +230,10 @@ def storage_router(storage: Storage) -> APIRouter:
     router = APIRouter()
     rest, media = "/@rest/storage", "/@media"
     router.add_api_route(f"{rest}/auth/token", storage.token, methods=["POST"])
-    for name in ("initiate", "initiate-multipart"):
-        router.add_api_route(f"{rest}/upload/{name}", storage.initiate, methods=["POST"])
+    router.add_api_route(f"{rest}/upload/initiate", storage.initiate, methods=["POST"])
+    router.add_api_route(
+        f"{rest}/upload/initiate-multipart", storage.initiate_multipart, methods=["POST"]
+    )
     router.add_api_route(f"{media}/uploads/{{ticket}}", storage.put, methods=["PUT"])
     router.add_api_route(f"{media}/uploads/{{ticket}}/complete", storage.complete, methods=["POST"])
     router.add_api_route(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -20,6 +19,12 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between looks for lost workers and for starts that came too late.
 REAP_EVERY = 0.5
+
+#: Files deleted between two looks.
+AT_ONCE = 500
+
+#: Seconds after which a file that could not be deleted is tried again.
+PAUSE = 1.0
 
 #: Every how many looks the file store, which has to look at every file, is swept, and the
 #: database's journal emptied, which holds what was deleted.
@@ -56,23 +61,25 @@ class _Sweep:
     def __init__(self, ledger: Ledger, files: FileStore) -> None:
         self._ledger = ledger
         self._files = files
-        #: Files of requests that are forgotten already, and whose they are: only here are they
-        #: known still, until they are gone.
-        self._going: deque[tuple[str, str]] = deque()
 
     async def reap(self) -> None:
         await asyncio.wrap_future(self._ledger.reap())
 
     async def forget(self) -> None:
-        self._going += await asyncio.wrap_future(self._ledger.expire())
-        for _ in range(len(self._going)):
-            name, owner = self._going[0]
-            try:
-                await asyncio.to_thread(delete_own, self._files, [name], owner)
-            except Exception:
-                self._going.rotate(-1)  # behind the others, whom it shall not hold up
-                raise
-            self._going.popleft()
+        await asyncio.wrap_future(self._ledger.expire())
+        going = await asyncio.wrap_future(self._ledger.leaving(limit=AT_ONCE))
+        gone = 0
+        try:
+            for each in going:
+                await asyncio.to_thread(delete_own, self._files, [each.name], each.owner)
+                gone += 1
+        except Exception:
+            # Behind the others, whom it shall not hold up.
+            await asyncio.wrap_future(self._ledger.put_off([going[gone]], pause=PAUSE))
+            raise
+        finally:
+            if gone:
+                await asyncio.wrap_future(self._ledger.left(going[:gone]))
 
     async def compact(self) -> None:
         await asyncio.wrap_future(self._ledger.compact())

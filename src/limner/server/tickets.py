@@ -2,7 +2,9 @@
 
 Clients are told a file's URL before they send it, so a *ticket* travels in the upload URL: the
 reserved name, the content type and the expiry, signed. It is the authority to put that one file
-there, needs no table, and holds for any server with the same key.
+there, needs no table, and holds for any server with the same key. A whole file is begun within the
+ticket's hour. An upload in parts begins with its ticket, and its parts may come as long as the
+store keeps parts (decision 0063).
 Knows claims and signatures; knows no HTTP and no bytes.
 """
 
@@ -16,10 +18,14 @@ from typing import Any
 import jwt
 
 from limner.errors import Refused
+from limner.files.disk import PARTS_LIFE
 from limner.files.store import Description
 
 #: Seconds an upload may begin after its ticket was made.
 TICKET_LIFE = 3600
+
+#: Seconds in which all parts of an upload come and are joined: stores throw older parts away.
+PARTS_TICKET_LIFE = PARTS_LIFE
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +65,14 @@ class UploadAccess:
             raise Refused(401, "Unauthorized")
         return claims.get("key", "")
 
-    def sign(self, ticket: Ticket) -> str:
-        """A ticket as it travels in a URL."""
+    def sign(self, ticket: Ticket, *, in_parts: bool = False) -> str:
+        """A ticket as it travels in a URL; ``in_parts``: of an upload that begins with it."""
         claims = {
             "name": ticket.name,
             "type": ticket.content_type,
             "until": ticket.expires_at,
             "key": ticket.owner,
-            "exp": time.time() + TICKET_LIFE,
+            "exp": time.time() + (PARTS_TICKET_LIFE if in_parts else TICKET_LIFE),
         }
         return jwt.encode(claims, self._key, algorithm="HS256")
 

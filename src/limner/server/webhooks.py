@@ -2,7 +2,8 @@
 
 The outbox row was written in the transaction of the outcome; here it is sent until the receiver
 says 2xx. Retried: timeouts, network errors, any other status; a redirect and a private target are
-final, as at fal.
+final, as at fal, and so is an address that no host can have. What is given up says so in the
+request's log.
 Knows the outbox and the safe door; knows no endpoint.
 """
 
@@ -17,7 +18,7 @@ from typing import Protocol
 
 import structlog
 
-from limner.errors import FileDownloadError, NotPublic, whereabouts
+from limner.errors import DeadEnd, FileDownloadError, whereabouts
 from limner.requests.ledger import Ledger
 from limner.requests.outbox import Delivery
 from limner.server.signing import Signer
@@ -102,7 +103,8 @@ class Webhooks:
                 await asyncio.wrap_future(self._ledger.delivered(delivery.id, status))
                 return
             final = final or delivery.attempts >= MAX_ATTEMPTS
-            log.info("webhook_failed", request_id=delivery.request_id, status=status, final=final)
+            tell = log.warning if final else log.info
+            tell("webhook_failed", request_id=delivery.request_id, status=status, final=final)
             pause = None if final else pause_after(delivery.attempts)
             await asyncio.wrap_future(
                 self._ledger.failed(delivery.id, status, error or "", pause=pause)
@@ -136,10 +138,8 @@ class Webhooks:
             status = await _on_a_thread(
                 lambda: self._post(delivery.url, delivery.body, headers, timeout)
             )
-        except NotPublic as problem:
-            return None, problem.msg, True
         except FileDownloadError as problem:
-            return None, problem.msg, False
+            return None, problem.fact, isinstance(problem, DeadEnd)
         except Exception as fault:  # noqa: BLE001 - one bad delivery stops no other
             log.error("webhook_broke", fault=whereabouts(fault))
             return None, "The webhook could not be sent", False

@@ -8,13 +8,14 @@ Knows IP addresses and URLs; fetches nothing.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx2
 
-from limner.errors import FileDownloadError, NotPublic
+from limner.errors import DeadEnd, FileDownloadError, NotPublic
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -23,6 +24,12 @@ Resolver = Callable[[str, int], Sequence[str]]
 
 #: Longest host name that DNS can hold.
 LONGEST_HOST = 253
+
+#: A name that may be some host's: labels of up to 63 letters, digits, hyphens, and underscores,
+#: which no host should have (RFC 1123, 2.1) and some do. None below ``invalid`` is (RFC 6761, 6.4).
+HOST_NAME = re.compile(
+    r"(?!(.*\.)?invalid$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII | re.IGNORECASE
+)
 
 #: IPv4 inside IPv6 as DNS64 hands it out (RFC 6052): judged by what is inside.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -77,26 +84,33 @@ class Target:
 
 
 def resolve(url: str, *, allow_private: bool, resolver: Resolver) -> Target:
-    """Check a URL and find its addresses. Raises FileDownloadError, which names the host only."""
+    """Check a URL and find its addresses.
+
+    Raises FileDownloadError, which names the host only: DeadEnd, unless what was looked for and not
+    found may be found another time.
+    """
     parts = _parse(url)
     host = parts.raw_host.decode("ascii").rstrip(".")
     if parts.scheme not in ("http", "https") or not host:
-        raise FileDownloadError(
-            "The URL is neither http(s) nor a data URI. Upload the file, or give such a URL."
+        raise DeadEnd(
+            "The URL is neither http(s) nor a data URI.", "Upload the file, or give such a URL."
         )
     if parts.userinfo:
-        raise FileDownloadError("The URL holds credentials. Use a signed URL or upload the file.")
+        raise DeadEnd("The URL holds credentials.", "Use a signed URL or upload the file.")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in resolver(host, port)]
     except (OSError, ValueError):
         addresses = []
     if not addresses:
-        raise FileDownloadError(f"The host {host} cannot be found. Check the URL.")
+        # Asked for all the same: a machine may know names of its own, whatever they look like.
+        fault = FileDownloadError if HOST_NAME.fullmatch(host) else DeadEnd
+        raise fault(f"The host {host} cannot be found.", "Check the URL.")
     if not allow_private and not all(is_public(address) for address in addresses):
         raise NotPublic(
-            f"The host {host} is not on the public internet, and this server does not fetch "
-            "private addresses. Upload the file, or send it as a data URI."
+            f"The host {host} is not on the public internet, and this server does not call "
+            "private addresses.",
+            "Upload the file, or send it as a data URI.",
         )
     if parts.raw_host.endswith(b"."):
         parts = parts.copy_with(host=host)  # certificates name hosts without the root's dot
@@ -110,5 +124,5 @@ def _parse(url: str) -> httpx2.URL:
         parts = None
     port = 80 if parts is None or parts.port is None else parts.port
     if parts is None or len(parts.raw_host) > LONGEST_HOST or not 0 < port < 65536:
-        raise FileDownloadError("The URL cannot be read. Give an http(s) URL or a data URI.")
+        raise DeadEnd("The URL cannot be read.", "Give an http(s) URL or a data URI.")
     return parts

@@ -74,11 +74,11 @@ def dial(
             yield answer
     except httpcore2.TimeoutException:
         raise FileDownloadError(
-            f"The host {target.host} took longer than {deadline.seconds:g} s. Upload the file."
+            f"The host {target.host} took longer than {deadline.seconds:g} s.", "Upload the file."
         ) from None
     except _FAILURES:
         raise FileDownloadError(
-            f"The host {target.host} could not be reached or broke off. Check the URL."
+            f"The host {target.host} could not be reached or broke off.", "Check the URL."
         ) from None
 
 

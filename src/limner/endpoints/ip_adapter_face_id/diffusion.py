@@ -95,7 +95,7 @@ class DiffusionFaceId:
 
         # 5 The most like one answers, checked and handed over
         kept = [sightings[index] for index in identity.kept]
-        alike = self._alike(kept, drawn)
+        alike = yield from self._alike(kept, drawn)
         return (
             yield from self._answer(
                 input, list(zip(wish.seeds, drawn, alike, strict=True)), pictures
@@ -122,7 +122,9 @@ class DiffusionFaceId:
         with out_of_memory_told(what, less):
             return (yield from firmly(painted, is_exact=self._studio.is_exact, again=0.2))
 
-    def _alike(self, kept: Sequence[Sighting], drawn: Sequence[Pixels]) -> list[float]:
+    def _alike(
+        self, kept: Sequence[Sighting], drawn: Sequence[Pixels]
+    ) -> Generator[Step, None, list[float]]:
         """How alike each picture's face and the person's are, -1…1; -1 where there is no face.
 
         Measured by SFace, which had no part in the drawing.
@@ -131,6 +133,8 @@ class DiffusionFaceId:
         person = averaged([sface.embed(each.rgb, each.faces[0]) for each in kept]).embedding
         measured: list[float] = []
         for picture in drawn:
+            if measured:  # whoever is cancelled now does not wait for the others
+                yield Step(f"Sample {len(measured)} of {len(drawn)} compared", 0.92, "DEBUG")
             faces = detector.detect(picture, 640)
             found = likeness(person, sface.embed(picture, faces[0])) if faces else -1.0
             measured.append(round(found, 4))
@@ -147,6 +151,8 @@ class DiffusionFaceId:
         yield Step(f"Likeness to the photo: {similarities[chosen]:.2f}, sample {chosen + 1}", 0.95)
         images: dict[int, Image] = {}
         for number in range(len(drawn)) if input.return_samples else (chosen,):
+            if images:
+                yield Step(f"Sample {len(images)} of {len(drawn)} kept", 0.97, "DEBUG")
             images[number] = yield from self._handed_over(drawn[number][1], pictures)
         extras: dict[str, object] = {}
         if input.return_samples:

@@ -119,6 +119,8 @@ class SketchFaceId:
         wanted = range(len(samples)) if input.return_samples else (chosen,)
         images: dict[int, Image] = {}
         for number in wanted:
+            if images:  # whoever is cancelled now does not wait for the others
+                yield Step(f"Sample {len(images)} of {len(samples)} kept", 0.95, "DEBUG")
             images[number] = yield from self._handed_over(
                 samples[number], (rounded(input.width), rounded(input.height)), style, pictures
             )

@@ -18,13 +18,14 @@ from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 
 from limner.errors import Refused
-from limner.files.store import FileStore, delete_own
+from limner.files.store import FileStore
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation
 from limner.requests.outbox import Delivery
 from limner.requests.register import Wanted
 from limner.requests.request import Request
 from limner.requests.retry import again
+from limner.server.deleting import delete_request
 from limner.server.keys import Caller, Gate
 from limner.server.previews import preview_uri
 
@@ -106,13 +107,17 @@ def add_requests(router: APIRouter, gate: Gate, ledger: Ledger, files: FileStore
 
     @router.delete("/requests/{request_id}")
     async def delete(call: HttpRequest, request_id: str) -> dict[str, Any]:
-        """Forget it with its input, log, answer and files. Raises Refused 409 while it runs."""
+        """Forget it with its input, log, answer and files. Raises Refused 409 while it runs.
+
+        ``owed``: files that go as soon as the store can be reached.
+        """
         request = await mine(call, request_id)
-        names = await asyncio.wrap_future(ledger.delete(request_id))
-        if names is None:
+        deleted = await asyncio.to_thread(
+            delete_request, ledger, files, request_id, request.submission.key_id
+        )
+        if deleted is None:
             raise Refused(409, "The request has not ended; cancel it first")
-        gone = await asyncio.to_thread(delete_own, files, names, request.submission.key_id)
-        return {"deleted": request_id, "files": len(gone)}
+        return {"deleted": request_id, "files": len(deleted.gone), "owed": len(deleted.owed)}
 
     @router.post("/requests/{request_id}/redeliver")
     async def redeliver(call: HttpRequest, request_id: str) -> dict[str, Any]:
@@ -128,6 +133,7 @@ def _may_see(caller: Caller, key_id: str) -> bool:
 async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
     logs = await asyncio.wrap_future(ledger.logs(request.id))
     owed = await asyncio.wrap_future(ledger.deliveries(request.id))
+    fleet = await asyncio.wrap_future(ledger.workers())
     outcome = request.outcome
     return {
         "id": request.id,
@@ -136,6 +142,8 @@ async def _whole(ledger: Ledger, request: Request) -> dict[str, Any]:
         "status": request.status.value,
         "progress": request.progress,
         "attempt": request.attempt,
+        # Who could draw it now: with none it waits for ever, and whoever waits should know.
+        "workers": sum(request.submission.endpoint in seen.presence.endpoints for seen in fleet),
         "engine": request.engine,
         "preview": preview_uri(request),
         "priority": request.submission.priority.value,
