@@ -1,4 +1,4 @@
-"""fal's storage: three upload dialects, two multipart dialects, and reading back (wire.md 2, 7)."""
+"""fal's storage: three upload dialects, two multipart dialects, and tickets (wire.md 2, 7)."""
 
 from __future__ import annotations
 
@@ -6,57 +6,16 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
-import httpx2
 import jwt
 import pytest
 
-from tests.rig.process import Server, eventually
+from tests.rig.process import Server
+from tests.server.storage_calls import FACE, MEDIA, REST, initiate, path_of
 
-REST, MEDIA = "/rest.fal.ai/storage", "/v3.fal.media"
-FACE = bytes(range(256)) * 4
 LIFECYCLE = json.dumps({"expiration_duration_seconds": 60, "initial_acl": {"default": "forbid"}})
-
-
-def path_of(server: Server, url: str) -> str:
-    assert url.startswith(server.base + MEDIA)
-    return url.removeprefix(server.base)
-
-
-def initiate(
-    server: Server, kind: str = "initiate", storage_type: str = "fal-cdn-v3", **said: Any
-) -> tuple[str, str]:
-    """JavaScript's first call; the paths to put to and to read from."""
-    body = {"content_type": "image/png", "file_name": "face.png", **said}
-    answer = server.post(f"{REST}/upload/{kind}?storage_type={storage_type}", json=body)
-    assert answer.status_code == 200
-    assert set(answer.json()) == {"upload_url", "file_url"}
-    return path_of(server, answer.json()["upload_url"]), path_of(server, answer.json()["file_url"])
-
-
-@pytest.fixture(scope="module")
-def face(server: Server) -> str:
-    """The path of an uploaded face."""
-    upload, file = initiate(server)
-    assert server.call("PUT", upload, content=FACE).status_code == 200
-    return file
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server for files of a thousand bytes that live three seconds."""
-    env = {
-        "LIMNER_MAX_UPLOAD_BYTES": "1000",
-        "LIMNER_UPLOAD_RETENTION": "3",
-        "LIMNER_WORKERS": "0",
-    }
-    running = Server(tmp_path_factory.mktemp("small"), env=env)
-    yield running
-    running.stop()
 
 
 # Upload dialects
@@ -208,193 +167,6 @@ def test_forged_and_late_tickets_are_refused(server: Server) -> None:
     # The token of a direct upload is no ticket.
     token = server.post(f"{REST}/auth/token", json={}).json()["token"]
     assert server.call("PUT", f"{base}/{token}", content=b"x").status_code == 401
-
-
-# Limits
-
-
-def test_a_file_over_the_limit_is_413_however_it_comes(small: Server) -> None:
-    def chunks() -> Iterator[bytes]:
-        yield from [b"x" * 400] * 3
-
-    upload, file = initiate(small)
-    assert small.call("PUT", upload, content=b"x" * 1001).status_code == 413
-    assert small.call("PUT", upload, content=chunks()).status_code == 413
-    assert small.get(file).status_code == 404
-    assert small.post(f"{MEDIA}/files/upload", content=b"x" * 1001).status_code == 413
-    assert small.call("PUT", upload, content=b"x" * 1000).status_code == 200
-
-
-def test_parts_that_are_too_large_together_are_413_as_they_come(small: Server) -> None:
-    upload, file = initiate(small, "initiate-multipart")
-
-    def part(number: int, size: int) -> int:
-        return small.call("PUT", f"{upload}/{number}", content=b"y" * size).status_code
-
-    assert part(1, 1001) == 413
-    assert part(1, 600) == 200
-    assert part(2, 401) == 413
-    assert part(1, 500) == 200  # the one before it no longer counts, nor what was refused
-    assert part(2, 500) == 200
-    assert part(3, 1) == 413
-    said = {"parts": [{"partNumber": 1}, {"partNumber": 2}]}
-    assert small.post(f"{upload}/complete", json=said).status_code == 200
-    assert len(small.get(file).content) == 1000
-
-
-def test_an_uploaded_file_expires_with_the_operators_retention(small: Server) -> None:
-    # A caller may ask for less, not for more.
-    longer = json.dumps({"expiration_duration_seconds": 10**9})
-    posted = small.post(
-        f"{MEDIA}/files/upload", content=FACE[:100], headers={"x-fal-object-lifecycle": longer}
-    )
-    file = path_of(small, posted.json()["access_url"])
-    assert small.get(file).status_code == 200
-    eventually(lambda: small.get(file).status_code == 404)
-    on_disk = small.home / "files"
-    eventually(lambda: not any(FACE[:100] in p.read_bytes() for p in on_disk.rglob("content")))
-
-
-@pytest.mark.parametrize(
-    ("wanted", "left"),
-    [(60, (0, 60)), (1, (0, 1)), (10**9, (80_000, 86_400)), (None, (80_000, 86_400))],
-)
-def test_an_upload_lives_as_long_as_the_caller_says(
-    server: Server, wanted: int | None, left: tuple[int, int]
-) -> None:
-    headers = {"x-fal-object-lifecycle": json.dumps({"expiration_duration_seconds": wanted})}
-    answer = server.post(f"{REST}/upload/initiate", json={}, headers=headers)
-    server.call("PUT", path_of(server, answer.json()["upload_url"]), content=b"x")
-    got = server.get(path_of(server, answer.json()["file_url"]))
-    if got.status_code == 404:
-        assert wanted == 1
-        return
-    age = int(re.findall(r"max-age=(\d+)", got.headers["cache-control"])[0])
-    assert left[0] <= age <= left[1]
-
-
-@pytest.mark.parametrize("said", ["{", "[]", '{"expiration_duration_seconds": -5}'])
-def test_a_lifecycle_that_cannot_be_read_is_a_bad_request(server: Server, said: str) -> None:
-    refused = server.post(
-        f"{REST}/upload/initiate", json={}, headers={"x-fal-object-lifecycle": said}
-    )
-    assert (refused.status_code, refused.json()["error_type"]) == (400, "bad_request")
-
-
-@pytest.mark.parametrize(
-    "content_type", ["text/html\r\nX-Evil: 1", "naïve/type", "", "nonsense", "a/b\n", "x" * 10]
-)
-def test_a_content_type_that_is_none_becomes_bytes(server: Server, content_type: str) -> None:
-    upload, file = initiate(server, content_type=content_type)
-    assert server.call("PUT", upload, content=b"x").status_code == 200
-    got = server.get(file)
-    assert (got.status_code, got.headers["content-type"]) == (200, "application/octet-stream")
-    assert "x-evil" not in got.headers
-
-
-# Reading back
-
-
-def test_a_file_is_told_by_its_headers(server: Server, face: str) -> None:
-    for method in ("GET", "HEAD"):
-        got = server.call(method, face)
-        assert got.status_code == 200
-        assert got.content == (FACE if method == "GET" else b"")
-        assert got.headers["content-length"] == str(len(FACE))
-        assert got.headers["etag"] == f'"{hashlib.sha256(FACE).hexdigest()}"'
-        assert got.headers["accept-ranges"] == "bytes"
-        assert got.headers["cache-control"].endswith("immutable")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "start", "stop"),
-    [
-        ("bytes=0-0", 0, 1), ("bytes=0-99", 0, 100), ("bytes=100-", 100, 1024),
-        ("bytes=1000-9999", 1000, 1024), ("bytes=-24", 1000, 1024), ("bytes=-9999", 0, 1024),
-        ("bytes=1023-", 1023, 1024),
-    ],
-)  # fmt: skip
-def test_a_range_is_206(server: Server, face: str, wanted: str, start: int, stop: int) -> None:
-    got = server.get(face, headers={"range": wanted})
-    assert (got.status_code, got.content) == (206, FACE[start:stop])
-    assert got.headers["content-range"] == f"bytes {start}-{stop - 1}/1024"
-    assert got.headers["content-length"] == str(stop - start)
-
-
-@pytest.mark.parametrize("wanted", ["bytes=1024-", "bytes=5000-6000", "bytes=-0"])
-def test_a_range_beyond_the_end_is_416(server: Server, face: str, wanted: str) -> None:
-    got = server.get(face, headers={"range": wanted})
-    assert (got.status_code, got.headers["content-range"]) == (416, "bytes */1024")
-
-
-@pytest.mark.parametrize(
-    "wanted",
-    ["bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "bytes=0-1,5-6", "lines=0-1", "0-1",
-     "bytes=" + "9" * 5000 + "-"],
-)  # fmt: skip
-def test_a_range_that_is_none_is_ignored(server: Server, face: str, wanted: str) -> None:
-    # RFC 9110, 14.2.
-    got = server.get(face, headers={"range": wanted})
-    assert (got.status_code, len(got.content)) == (200, 1024)
-
-
-def test_a_range_is_for_get(server: Server, face: str) -> None:
-    got = server.call("HEAD", face, headers={"range": "bytes=0-1"})
-    assert (got.status_code, got.headers["content-length"]) == (200, "1024")
-
-
-def test_a_range_of_another_version_is_ignored(server: Server, face: str) -> None:
-    etag = server.get(face).headers["etag"]
-    for said, code in ((etag, 206), ('"other"', 200), ("Wed, 21 Oct 2015 07:28:00 GMT", 200)):
-        headers = {"range": "bytes=0-1", "if-range": said}
-        assert server.get(face, headers=headers).status_code == code
-
-
-def test_what_the_caller_has_is_not_sent_again(server: Server, face: str) -> None:
-    etag = server.get(face).headers["etag"]
-    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        got = server.get(face, headers={"if-none-match": known})
-        assert (got.status_code, got.content, got.headers["etag"]) == (304, b"", etag)
-    assert server.get(face, headers={"if-none-match": '"other"'}).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("content_type", "disposition"),
-    [
-        ("image/png", "inline"), ("image/PNG", "inline"), ("video/mp4", "inline"),
-        ("text/plain; charset=utf-8", "inline"), ("image/svg+xml", "attachment"),
-        ("text/html", "attachment"), ("application/javascript", "attachment"),
-    ],
-)  # fmt: skip
-def test_what_was_uploaded_never_runs_as_a_page_of_ours(
-    server: Server, content_type: str, disposition: str
-) -> None:
-    upload, file = initiate(server, content_type=content_type)
-    server.call("PUT", upload, content=b"<script>alert(1)</script>")
-    got = server.get(file)
-    assert got.headers["content-type"] == content_type
-    assert got.headers["x-content-type-options"] == "nosniff"
-    assert got.headers["content-security-policy"].startswith("sandbox")
-    assert got.headers["content-disposition"] == disposition
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["", "..", "%2e%2e/%2e%2e/limner.db", "..%2f..%2flimner.db", "A" * 21 + "%00.png", "A" * 30,
-     ".unfinished", "%2e%70arts", "a" * 5000],
-)  # fmt: skip
-def test_hostile_names_find_nothing(server: Server, name: str) -> None:
-    with httpx2.Client() as client:
-        got = client.get(f"{server.base}{MEDIA}/files/{name}")
-    assert got.status_code in (404, 405)
-    assert b"SQLite" not in got.content
-
-
-def test_a_file_is_the_same_on_every_media_host(server: Server, face: str) -> None:
-    name = face.rpartition("/")[2]
-    for host in ("v3.fal.media", "v3b.fal.media", "fal.media"):
-        assert server.get(f"/{host}/files/{name}").content == FACE
-        assert server.get(f"/files/{name}", headers={"host": host}).content == FACE
 
 
 def test_upload_urls_lead_back_by_the_road_the_caller_came(server: Server) -> None:
