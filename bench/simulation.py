@@ -1,13 +1,13 @@
 """Many workers and their requests, by events: what the ledger and the running batch do, no GPU.
 
-What is simulated is this. Keys take turns (``requests/turns.py``); a request goes to the free worker that
-draws the fewest, where opening its weights counts as some (``claiming.py``), else it waits; what a
-lost worker held goes back to the head when its lease ends. A worker keeps two sets of weights open,
-and its requests advance together: a cycle gives each one step, and takes as long as all rows of
-each set of weights take in one call. Between two changes of a batch nothing happens, so only those
-are events. How long a step takes is a table (``bench/step_times.py``), not a measurement of this
-program. Seeded: it comes out the same everywhere. Knows queues and seconds; knows no ledger,
-network or day.
+What is simulated is this. Keys take turns (``requests.turns``); a request goes to the free worker
+that draws the fewest, where opening its weights counts as some (``claiming.py``), else it waits;
+what a lost worker held goes back to the head when its lease ends. A worker keeps two sets of
+weights open, and its requests advance together: a cycle gives each one step, and takes as long as
+all rows of each set of weights take in one call. Between two changes of a batch nothing happens,
+so only those are events. How long a step takes is a table (``bench/step_times.py``), not a
+measurement of this program. Seeded: it comes out the same everywhere. Knows queues and seconds;
+knows no ledger, network or day.
 """
 
 from __future__ import annotations
