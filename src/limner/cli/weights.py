@@ -53,7 +53,8 @@ def pull(names: Sequence[str], *, accept: bool) -> None:
         if refused:
             raise NetworkMissing(f"Not for commercial use, and not pulled: {', '.join(refused)}.")
         _agree([each for each in weights if not here.allowed(each)], here, accept=accept)
-        _fetch(weights, here)
+        if weights:
+            _fetch(weights, here)
         for name in names:
             if members(name) is None:
                 before = set(here.record.bases)
