@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tests.diffusion import tiny
+from tests.diffusion import tiny, tiny_adapters
 from transformers import CLIPTokenizer
 
 from bench.published import on_meta, with_noise
@@ -83,7 +83,7 @@ class Workbench:
         """ip-adapter-face-id's default model type."""
         base = self.base(xl=False)
         width = int(base.unet.config.cross_attention_dim)
-        parts = tiny.faceid_projection(width, plus=False), self._keys(base.unet, lora=True)
+        parts = tiny_adapters.faceid_projection(width, plus=False), self._keys(base.unet, lora=True)
         return faceid.join(KIND, self._machine, base, _adapter(*parts), None, Denoiser())
 
     def sticker(self) -> sticker.Sticker:
@@ -102,7 +102,7 @@ class Workbench:
         return sticker.join(self._machine, base, (identity, look), clip, controls, Denoiser())
 
     def _keys(self, unet: Any, *, lora: bool) -> dict[str, torch.Tensor]:
-        tensors = tiny.attention_tensors(unet, lora=lora)
+        tensors = tiny_adapters.attention_tensors(unet, lora=lora)
         return {name: 0.2 * tensor for name, tensor in tensors.items()}
 
     @property
@@ -118,7 +118,7 @@ def _adapter(image_proj: dict[str, torch.Tensor], keys: dict[str, torch.Tensor])
 
 def _resampler(reads: int, inside: int, out: int) -> dict[str, torch.Tensor]:
     tensors = {"latents": torch.randn(1, 16, inside) / inside**0.5}
-    tiny.perceiver(tensors, "", (reads, inside, out))
+    tiny_adapters.perceiver(tensors, "", (reads, inside, out))
     return tensors
 
 

@@ -1,13 +1,13 @@
 """Many workers and their requests, by events: what the ledger and the running batch do, no GPU.
 
-What is simulated is this. Keys take turns (``turns.py``); a request goes to the free worker that
-draws the fewest, where opening its weights counts as some (``claiming.py``), else it waits; what a
-lost worker held goes back to the head when its lease ends. A worker keeps two sets of weights open,
-and its requests advance together: a cycle gives each one step, and takes as long as all rows of
-each set of weights take in one call. Between two changes of a batch nothing happens, so only those
-are events. How long a step takes is a table (``bench/step_times.py``), not a measurement of this
-program. Seeded: it comes out the same everywhere. Knows queues and seconds; knows no ledger,
-network or day.
+What is simulated is this. Keys take turns (``requests.turns``); a request goes to the free worker
+that draws the fewest, where opening its weights counts as some (``claiming.py``), else it waits;
+what a lost worker held goes back to the head when its lease ends. A worker keeps two sets of
+weights open, and its requests advance together: a cycle gives each one step, and takes as long as
+all rows of each set of weights take in one call. Between two changes of a batch nothing happens,
+so only those are events. How long a step takes is a table (``bench/step_times.py``), not a
+measurement of this program. Seeded: it comes out the same everywhere. Knows queues and seconds;
+knows no ledger, network or day.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Queue:
         self._turns: dict[tuple[str, int], deque[int]] = {}
 
     def add(self, job: Job) -> None:
-        """Behind its key's last, or with the head where its key has none (turns.py)."""
+        """Behind its key's last, or with the head where its key has none (requests/turns.py)."""
         heap = self._heaps.setdefault(job.kind.name, [])
         mine = self._turns.setdefault((job.kind.name, job.key), deque())
         turn = mine[-1] + 1 if mine else heap[0][0] if heap else 0

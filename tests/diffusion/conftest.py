@@ -18,7 +18,7 @@ from limner.diffusion.load import load_base, load_clip_vision, load_controlnet
 from limner.diffusion.lora import fuse_lora
 from limner.diffusion.machine import Machine
 from limner.diffusion.weights import ENDPOINT_NEEDS, MODEL_TYPES, WEIGHTS
-from tests.diffusion import tiny
+from tests.diffusion import tiny, tiny_eyes, tiny_homes
 
 #: Networks this small are slower on several threads than on one.
 torch.set_num_threads(1)
@@ -34,7 +34,7 @@ Open = Callable[[str], FaceId]
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``<owner>/<name>/<file>`` for every file that ip-adapter-face-id needs. Do not change."""
-    return tiny.build(tmp_path_factory.mktemp("weights"))
+    return tiny_homes.build(tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def opened(weights: Path) -> Open:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What stickers need besides: their adapters, their ControlNet, their LoRA. Do not change."""
     root = tmp_path_factory.mktemp("sticker")
-    tiny.build_sticker(root)
+    tiny_homes.build_sticker(root)
     return root
 
 
@@ -55,13 +55,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sticker_home(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights with all that stickers need, its licences accepted. Do not change."""
     folder = tmp_path_factory.mktemp("sticker-home")
-    tiny.build_sticker(folder)
+    tiny_homes.build_sticker(folder)
     (folder / "frankjoshua").mkdir()
     (folder / "frankjoshua" / "albedobaseXL_v13").symlink_to(weights / tiny.BASES["sdxl"])
     (folder / "h94/IP-Adapter/models").symlink_to((weights / tiny.CLIP_FOLDER).parent)
     (folder / "Falconsai").symlink_to(weights / "Falconsai")
-    tiny.write_arcface(folder / "DIAMONIK7777/antelopev2/glintr100.onnx")
-    tiny.write_cutter(folder / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx")
+    tiny_eyes.write_arcface(folder / "DIAMONIK7777/antelopev2/glintr100.onnx")
+    tiny_eyes.write_cutter(folder / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx")
     for name in ENDPOINT_NEEDS["fal-ai/face-to-sticker"]:
         if not WEIGHTS[name].commercial:
             Holdings(folder, commercial=False).accept(name)

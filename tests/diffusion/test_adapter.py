@@ -13,7 +13,7 @@ from torch.nn import functional
 from limner.diffusion.adapter import Context, attention_names, fit, read, read_adapter
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, Resampler, build_projection
 from limner.errors import NetworkUnfit
-from tests.diffusion import oracle, tiny
+from tests.diffusion import oracle, tiny, tiny_adapters
 
 CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 
@@ -51,8 +51,8 @@ def test_projected_tokens_equal_the_published_arithmetic(weights: Path, name: st
 def test_a_resampler_equals_the_published_arithmetic(tmp_path: Path, reads: int) -> None:
     model = tiny.unet("sd15")
     parts = {
-        "image_proj": tiny.resampler_projection(reads, tiny.TEXT),
-        "ip_adapter": tiny.attention_tensors(model, lora=False),
+        "image_proj": tiny_adapters.resampler_projection(reads, tiny.TEXT),
+        "ip_adapter": tiny_adapters.attention_tensors(model, lora=False),
     }
     torch.save(parts, tmp_path / "ip-adapter.bin")
     adapter = read_adapter(tmp_path / "ip-adapter.bin")

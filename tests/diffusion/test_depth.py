@@ -19,7 +19,7 @@ from limner.endpoints.base import Workshop
 from limner.endpoints.face_to_sticker.diffusion import open_engine
 from limner.errors import BrokenPicture
 from limner.stages.face import Face
-from tests.diffusion import tiny
+from tests.diffusion import tiny, tiny_homes
 from tests.diffusion.conftest import MACHINE, linked
 from tests.diffusion.test_sticker_endpoint import drawn_by
 
@@ -31,7 +31,7 @@ RGB = np.random.default_rng(2).integers(0, 256, (384, 512, 3), dtype=np.uint8)
 @pytest.fixture(scope="module")
 def depth_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("depth")
-    tiny.build_depth(folder)
+    tiny_homes.build_depth(folder)
     return folder
 
 

@@ -29,7 +29,7 @@ from limner.endpoints.ip_adapter_face_id.schema import (
 from limner.endpoints.ip_adapter_face_id.schema import ModelType as Names
 from limner.errors import BrokenPicture, FeatureNotSupported, OurFault
 from limner.worker.engines import choose
-from tests.diffusion import tiny
+from tests.diffusion import tiny, tiny_eyes
 from tests.diffusion.conftest import PUBLISHED
 from tests.diffusion.single_file import write_single_file
 from tests.endpoints.conftest import ASTRONAUT, FACES, Album
@@ -224,7 +224,7 @@ def test_auraface_draws_with_the_operators_own_file(
     home: Home, networks: Path, weights: Path, tmp_path: Path
 ) -> None:
     folder = home()
-    tiny.write_arcface(folder / "fal" / "AuraFace-v1" / "glintr100.onnx", seed=9)
+    tiny_eyes.write_arcface(folder / "fal" / "AuraFace-v1" / "glintr100.onnx", seed=9)
     own = weights / tiny.FACEID_REPO / "ip-adapter-faceid_sd15.bin"
     Holdings(folder, commercial=False).bring("auraface-sd15", own)
     engine = opened(networks, folder)

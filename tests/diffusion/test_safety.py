@@ -22,7 +22,7 @@ from limner.endpoints.ip_adapter_face_id.diffusion import open_engine as open_fa
 from limner.endpoints.verdict import on_white
 from limner.errors import NetworkUnfit
 from limner.stages.safety import SafetyChecker
-from tests.diffusion import test_endpoint, tiny
+from tests.diffusion import test_endpoint, tiny, tiny_eyes
 from tests.diffusion.conftest import MACHINE, linked
 from tests.diffusion.test_sticker_endpoint import Drawn, drawn_by
 
@@ -40,7 +40,7 @@ def opened(sticker_home: Path, networks: Path, tmp_path: Path) -> Opened:
     def open(flags: float | None) -> DiffusionSticker:
         home = linked(sticker_home, tmp_path / "home", without="Falconsai")
         if flags is not None:
-            tiny.write_nsfw(home / tiny.NSFW_REPO, flags)
+            tiny_eyes.write_nsfw(home / tiny.NSFW_REPO, flags)
         return open_engine(Workshop(networks, may_fetch=False, threads=1, weights=home))
 
     return open
@@ -143,7 +143,7 @@ def test_a_portrait_is_looked_at_too(weights: Path, networks: Path, tmp_path: Pa
     for name in ("faceid-sd15", "arcface-buffalo-l"):
         Holdings(home, commercial=False).accept(name)
     for flags in (-4.0, 4.0):
-        tiny.write_nsfw(home / tiny.NSFW_REPO, flags)
+        tiny_eyes.write_nsfw(home / tiny.NSFW_REPO, flags)
         engine = open_face_id(Workshop(networks, may_fetch=False, threads=1, weights=home))
         drawn = test_endpoint.drawn_by(engine, num_inference_steps=1)
         picture = np.asarray(Image.open(io.BytesIO(drawn.files[0])))

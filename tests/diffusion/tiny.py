@@ -13,27 +13,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-from onnx import helper, numpy_helper
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 from transformers import (
-    BeitConfig,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
-    CLIPVisionConfig,
-    CLIPVisionModelWithProjection,
-    ViTConfig,
-    ViTForImageClassification,
-    ZoeDepthConfig,
-    ZoeDepthForDepthEstimation,
 )
 
 #: Widths. SDXL's two text encoders differ, as they do there.
@@ -69,18 +58,13 @@ ADAPTERS = {
 }
 
 
-def build(root: Path) -> Path:
-    """Everything ip-adapter-face-id needs, as ``root/<owner>/<name>/<file>``."""
-    torch.manual_seed(0)
-    for family in BASES:
-        write_base(root / BASES[family], family)
-    vae(0.18215).save_pretrained(root / VAE_REPO)
-    write_clip_vision(root / CLIP_FOLDER)
-    for name, (family, plus) in ADAPTERS.items():
-        write_adapter(root / FACEID_REPO / name, family, plus=plus)
-    write_arcface(root / ARCFACE)
-    write_nsfw(root / NSFW_REPO)
-    return root
+ZOE_REPO = "Intel/zoedepth-nyu"
+DEPTH_REPO = "diffusers/controlnet-zoe-depth-sdxl-1.0"
+
+
+INSTANTID_REPO = "InstantX/InstantID"
+PLUS_FACE = "h94/IP-Adapter/sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors"
+STICKER_LORA = "artificialguybr/StickersRedmond/StickersRedmond.safetensors"
 
 
 _UNETS: dict[str, dict[str, Any]] = {
@@ -203,73 +187,6 @@ def write_tokenizer(folder: Path, pad: str) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({**config, **special}))
 
 
-def write_clip_vision(folder: Path) -> None:
-    config = CLIPVisionConfig(
-        hidden_size=CLIP,
-        intermediate_size=2 * CLIP,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        image_size=224,
-        patch_size=56,
-        projection_dim=16,
-        hidden_act="gelu",
-    )
-    CLIPVisionModelWithProjection(config).save_pretrained(folder)
-
-
-def write_nsfw(folder: Path, flags: float = -1.0) -> None:
-    """Falconsai's ViT, leaning to "nsfw" by ``flags``: above 0 to it, below 0 away from it."""
-    config = ViTConfig(
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        image_size=224,
-        patch_size=56,
-        id2label={0: "normal", 1: "nsfw"},
-        label2id={"normal": 0, "nsfw": 1},
-    )
-    model: Any = ViTForImageClassification(config)
-    with torch.no_grad():
-        model.classifier.bias.copy_(torch.tensor([0.0, flags]))
-    model.save_pretrained(folder)
-
-
-ZOE_REPO = "Intel/zoedepth-nyu"
-DEPTH_REPO = "diffusers/controlnet-zoe-depth-sdxl-1.0"
-
-
-def build_depth(root: Path) -> None:
-    """What a sticker may be kept to a photo's depth with."""
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        beit: Any = BeitConfig
-        backbone = beit(
-            image_size=64,
-            patch_size=16,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=4,
-            num_attention_heads=2,
-            use_relative_position_bias=True,
-            reshape_hidden_states=False,
-            out_features=[f"stage{number}" for number in range(1, 5)],
-        )
-        config = ZoeDepthConfig(
-            backbone_config=backbone,
-            neck_hidden_sizes=[8, 8, 16, 16],
-            fusion_hidden_size=16,
-            bottleneck_features=16,
-            num_relative_features=8,
-            bin_configurations=[{"n_bins": 16, "min_depth": 0.001, "max_depth": 10.0}],
-            bin_embedding_dim=16,
-            num_attractors=[4, 4, 2, 1],
-            initializer_range=0.2,
-        )
-        ZoeDepthForDepthEstimation(config).save_pretrained(root / ZOE_REPO)
-        write_controlnet(root / DEPTH_REPO)
-
-
 def write_controlnet(folder: Path) -> None:
     """Of SDXL's kind; what is zero as it is made would prove nothing."""
     control: Any = ControlNetModel.from_unet(
@@ -279,167 +196,3 @@ def write_controlnet(folder: Path) -> None:
         if "controlnet_" in name:
             torch.nn.init.normal_(parameter, std=0.05)
     control.save_pretrained(folder)
-
-
-def write_adapter(path: Path, family: str, *, plus: bool) -> None:
-    """A FaceID adapter as tencent-ailab saved them: two dictionaries, pickled, fp16."""
-    parts = {
-        "image_proj": faceid_projection(WIDTHS[family], plus=plus),
-        "ip_adapter": attention_tensors(unet(family), lora=True),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    halved = {name: {k: v.half() for k, v in part.items()} for name, part in parts.items()}
-    torch.save(halved, path)
-
-
-def faceid_projection(width: int, *, plus: bool) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    _linear(tensors, "proj.0", 512, 1024, scale=0.5)
-    _linear(tensors, "proj.2", 1024, 4 * width, scale=0.3)
-    _norm(tensors, "norm", width)
-    if plus:
-        perceiver(tensors, "perceiver_resampler.", (CLIP, width, width))
-    return tensors
-
-
-def perceiver(tensors: dict[str, Tensor], prefix: str, widths: tuple[int, int, int]) -> None:
-    """Four blocks, ``widths``: read, inside, out."""
-    reads, inside, out = widths
-    _linear(tensors, f"{prefix}proj_in", reads, inside)
-    _linear(tensors, f"{prefix}proj_out", inside, out)
-    _norm(tensors, f"{prefix}norm_out", out)
-    for block in range(4):
-        name = f"{prefix}layers.{block}"
-        _norm(tensors, f"{name}.0.norm1", inside)
-        _norm(tensors, f"{name}.0.norm2", inside)
-        _linear(tensors, f"{name}.0.to_q", inside, inside, bias=False)
-        _linear(tensors, f"{name}.0.to_kv", inside, 2 * inside, bias=False)
-        _linear(tensors, f"{name}.0.to_out", inside, inside, bias=False)
-        _norm(tensors, f"{name}.1.0", inside)
-        _linear(tensors, f"{name}.1.1", inside, 4 * inside, bias=False)
-        _linear(tensors, f"{name}.1.3", 4 * inside, inside, bias=False)
-
-
-def resampler_projection(reads: int, out: int, queries: int = 16) -> dict[str, Tensor]:
-    """InstantID's (reads 512) and IP-Adapter-plus's (reads CLIP) projection; 1280 wide there."""
-    tensors = {"latents": torch.randn(1, queries, 64) / 8}
-    perceiver(tensors, "", (reads, 64, out))
-    return tensors
-
-
-def attention_tensors(model: Any, *, lora: bool) -> dict[str, Tensor]:
-    """``{i}.to_k_ip.weight`` … for each layer, by diffusers' order of them."""
-    tensors: dict[str, Tensor] = {}
-    width = int(model.config["cross_attention_dim"])
-    for number, name in enumerate(model.attn_processors):
-        hidden = model.get_submodule(name.removesuffix(".processor")).to_q.weight.shape[0]
-        reads = width if number % 2 else hidden
-        if lora:
-            for part, into in (("q", hidden), ("k", reads), ("v", reads), ("out", hidden)):
-                stem = f"{number}.to_{part}_lora"
-                _linear(tensors, f"{stem}.down", into, LORA_RANK, bias=False, scale=0.15)
-                _linear(tensors, f"{stem}.up", LORA_RANK, hidden, bias=False, scale=0.15)
-        if number % 2:
-            _linear(tensors, f"{number}.to_k_ip", width, hidden, bias=False, scale=0.15)
-            _linear(tensors, f"{number}.to_v_ip", width, hidden, bias=False, scale=0.15)
-    return tensors
-
-
-INSTANTID_REPO = "InstantX/InstantID"
-PLUS_FACE = "h94/IP-Adapter/sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors"
-STICKER_LORA = "artificialguybr/StickersRedmond/StickersRedmond.safetensors"
-
-
-def build_sticker(root: Path) -> None:
-    """What face-to-sticker needs besides :func:`build`'s SDXL base and CLIP."""
-    torch.manual_seed(5)
-    model = unet("sdxl")
-    image_keys = {"ip_adapter": attention_tensors(model, lora=False)}
-    (root / INSTANTID_REPO).mkdir(parents=True)
-    instantid = {"image_proj": resampler_projection(512, WIDTHS["sdxl"]), **image_keys}
-    torch.save(instantid, root / INSTANTID_REPO / "ip-adapter.bin")
-    plus = {
-        "image_proj": resampler_projection(CLIP, WIDTHS["sdxl"]),
-        "ip_adapter": attention_tensors(model, lora=False),
-    }
-    flat = {f"{part}.{key}": value for part, all in plus.items() for key, value in all.items()}
-    (root / PLUS_FACE).parent.mkdir(parents=True, exist_ok=True)
-    save_file(flat, root / PLUS_FACE)
-    write_controlnet(root / INSTANTID_REPO / "ControlNetModel")
-    write_sticker_lora(root / STICKER_LORA)
-
-
-def write_sticker_lora(path: Path) -> None:
-    """In kohya's names, for one attention layer of the UNet and one of each text encoder."""
-    block = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to"
-    text = "text_model_encoder_layers_0_self_attn"
-    widths = {f"{block}_{part}": 64 for part in ("q", "k", "v", "out_0")}
-    for part in ("q", "k", "v", "out"):
-        widths[f"lora_te1_{text}_{part}_proj"] = TEXT_XL
-        widths[f"lora_te2_{text}_{part}_proj"] = TEXT_XL_2
-    tensors: dict[str, Tensor] = {}
-    for name, width in widths.items():
-        _linear(tensors, f"{name}.lora_down", width, LORA_RANK, bias=False, scale=0.15)
-        _linear(tensors, f"{name}.lora_up", LORA_RANK, width, bias=False, scale=0.15)
-        tensors[f"{name}.alpha"] = torch.tensor(float(LORA_RANK))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path)
-
-
-def write_cutter(path: Path) -> None:
-    """In BiRefNet's shape, seeing brightness: [1, 3, 1024, 1024] → logits [1, 1, 1024, 1024]."""
-    side, floats = [1, 3, 1024, 1024], onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [helper.make_node("ReduceMean", ["input_image", "axes"], ["output_image"])],
-        "birefnet",
-        [helper.make_tensor_value_info("input_image", floats, side)],
-        [helper.make_tensor_value_info("output_image", floats, [1, 1, *side[2:]])],
-        [numpy_helper.from_array(np.array([1], np.int64), "axes")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
-
-
-def write_arcface(path: Path, seed: int = 0) -> None:
-    """A recogniser in ArcFace's shape: [n, 3, 112, 112] → [n, 512], not normalised."""
-    random = np.random.default_rng(seed)
-    tensors = {
-        "w": random.normal(0, 0.2, (8, 3, 16, 16)),
-        "fc": random.normal(0, 0.3, (512, 8 * 49)),
-        "b": np.zeros(512),
-    }
-    graph = helper.make_graph(
-        [
-            helper.make_node("Conv", ["data", "w"], ["c"], kernel_shape=[16, 16], strides=[16, 16]),
-            helper.make_node("Relu", ["c"], ["a"]),
-            helper.make_node("Flatten", ["a"], ["f"]),
-            helper.make_node("Gemm", ["f", "fc", "b"], ["out"], transB=1),
-        ],
-        "arcface",
-        [helper.make_tensor_value_info("data", onnx.TensorProto.FLOAT, ["n", 3, 112, 112])],
-        [helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, ["n", 512])],
-        [numpy_helper.from_array(t.astype(np.float32), name) for name, t in tensors.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
-
-
-def _linear(
-    tensors: dict[str, Tensor],
-    name: str,
-    into: int,
-    out: int,
-    *,
-    bias: bool = True,
-    scale: float = 0.08,
-) -> None:
-    tensors[f"{name}.weight"] = torch.randn(out, into) * scale
-    if bias:
-        tensors[f"{name}.bias"] = torch.randn(out) * scale
-
-
-def _norm(tensors: dict[str, Tensor], name: str, width: int) -> None:
-    tensors[f"{name}.weight"] = 1 + 0.1 * torch.randn(width)
-    tensors[f"{name}.bias"] = 0.1 * torch.randn(width)

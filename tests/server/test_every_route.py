@@ -309,3 +309,5 @@ def test_a_fault_of_ours_says_so_too() -> None:
     assert answer.status_code == 500
     assert "secret" not in answer.text
     assert_guarded(answer.headers)
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"] == "no-store"

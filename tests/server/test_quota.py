@@ -122,6 +122,27 @@ def test_what_was_deleted_or_never_joined_is_free_again(house: House) -> None:
     assert spent(quota, "me") == 0
 
 
+def test_parts_count_until_they_are_dropped_or_joined(house: House) -> None:
+    quota = house.quota
+    quota.look("me")
+    sizes = [quota.grow_part("upload", "me", number, size) for number, size in ((1, 100), (2, 250))]
+    assert (sizes, spent(quota, "me")) == ([100, 350], 350)
+    for name, number in (("upload", 2), ("upload", 2), ("another", 1)):  # the last two were never
+        quota.drop_part(name, number)
+        assert spent(quota, "me") == 100
+    assert quota.grow_part("upload", "me", 1, 5) == 105
+    quota.joined("upload", 105)
+    assert spent(quota, "me") == 105  # as a file
+    quota.joined("upload", 105)
+    assert spent(quota, "me") == 105  # known no more, and not counted twice
+    quota.grow_part("thrown away", "me", 1, 70)
+    quota.joined("thrown away", 0)
+    assert spent(quota, "me") == 105
+    house.now += COUNTED_FOR
+    quota.look("me")
+    assert spent(quota, "me") == 0  # no listing shows the file, and no part is left
+
+
 def test_what_is_on_its_way_counts_however_long_it_takes(house: House) -> None:
     quota = house.quota
     quota.look("me")
@@ -187,7 +208,14 @@ def test_nobody_waits_while_files_are_counted_again(
             go_on.set()
 
 
-def test_without_a_quota_nothing_is_counted(tmp_path: Path) -> None:
-    quota = UploadQuota(Tally(DiskStore(tmp_path)), 0)
+def test_without_a_quota_nothing_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = DiskStore(tmp_path)
+    monkeypatch.setattr(files, "listing", lambda: pytest.fail("counted"))
+    quota = UploadQuota(Tally(files), 0)
     quota.look("me")
     quota.add("me", 10**15)
+    quota.give_back("me", 10**14)
+    quota.saved("me", 10**14)
+    assert not quota._pending  # pyright: ignore[reportPrivateUsage]

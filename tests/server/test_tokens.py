@@ -13,6 +13,9 @@ from typing import Any
 import jwt
 import pytest
 
+from limner.endpoints.accept import accept
+from limner.errors import InvalidInput
+from limner.server.tokens import TokenRequest
 from tests.rig.process import ROOT, Server
 
 METRONOME = "limner/metronome"
@@ -49,6 +52,20 @@ def token(server: Server, key: str, path: str = "/tokens/", **said: Any) -> Any:
 def run(server: Server, token: str) -> int:
     path = f"/fal.run/{METRONOME}?fal_jwt_token={token}"
     return server.post(path, json={"steps": 0}).status_code
+
+
+@pytest.mark.parametrize(
+    ("said", "life"),
+    [({}, 120), ({"duration": 0.5}, 0.5), ({"token_expiration": 60}, 60)],
+)
+def test_a_token_lives_as_long_as_either_dialect_says(said: dict[str, float], life: float) -> None:
+    assert accept(TokenRequest, {"app": METRONOME, **said}).life == life
+
+
+def test_a_token_that_would_never_live_is_refused() -> None:
+    for name in ("duration", "token_expiration"):
+        with pytest.raises(InvalidInput):
+            accept(TokenRequest, {"app": METRONOME, name: 0})
 
 
 def test_a_token_is_a_bare_json_string(locked: tuple[Server, str]) -> None:

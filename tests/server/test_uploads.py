@@ -20,7 +20,7 @@ from limner.server.tickets import Ticket
 from limner.server.uploads import Uploads
 from tests.rig.process import Server, eventually
 from tests.server.conftest import new_key
-from tests.server.test_storage import FACE, initiate
+from tests.server.storage_calls import FACE, initiate
 
 #: More than the threads on which everybody else's files are read (anyio has 40).
 SLOW = 45

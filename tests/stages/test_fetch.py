@@ -1,58 +1,23 @@
-"""The one door for callers' URLs, against servers that mean it ill."""
+"""The one door for callers' URLs: what it asks, where it may be led, what it sends."""
 
 from __future__ import annotations
 
-import base64
-import gzip
 import ipaddress
 import socket
-import ssl
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
-from limner.errors import FileDownloadError, FileTooLarge
+from limner.errors import FileDownloadError
 from limner.files.disk import DiskStore
 from limner.files.store import Description, reserve
 from limner.stages import addresses
-from limner.stages.fetch import MOST_REDIRECTS, Door
+from limner.stages.fetch import MOST_REDIRECTS
 from limner.worker.pictures import own_file_reader
 from tests.stages.hostile import Hostile, response
-
-MOST = 1000
-PICTURE = b"\x89PNG and more"
-SECRET = "/secret/path?token=hush"
-
-
-def door(**changes: object) -> Door:
-    """A door that trusts the local network, is small, and is soon out of patience."""
-    said: dict[str, object] = {"allow_private": True, "max_bytes": MOST, "timeout": 5.0}
-    return Door(**(said | changes))  # pyright: ignore[reportArgumentType]
-
-
-@pytest.fixture
-def host() -> Iterator[Hostile]:
-    listening = Hostile()
-    yield listening
-    listening.close()
-
-
-def refusal(url: str, **changes: object) -> str:
-    """What the caller is told; never more than the host's name."""
-    with pytest.raises(FileDownloadError) as refused:
-        door(**changes).read(url)
-    message = refused.value.msg
-    assert not any(word in message for word in ("secret", "hush", "Errno", "Traceback"))
-    return message
-
+from tests.stages.small_door import PICTURE, SECRET, door, refusal
 
 # What is asked
 
@@ -151,230 +116,6 @@ def test_redirects_come_to_an_end(host: Hostile) -> None:
     loop = host.says("/loop", response(b"", 302, Location="/loop"))
     assert "redirected more than" in refusal(loop)
     assert len(host.asked) == MOST_REDIRECTS + 1
-
-
-# How long it takes
-
-
-@pytest.mark.parametrize("part", ["nothing", "head", "body", "chunks", "empty answers"])
-def test_one_deadline_for_all_of_it(host: Hostile, part: str) -> None:
-    """A drop every 50 ms never meets a timeout for one read; the deadline it does."""
-
-    def drip(line: socket.socket, _: bytes) -> None:
-        begun = {
-            "nothing": b"",
-            "head": b"HTTP/1.1 200 OK\r\nX-Drip: ",
-            "body": b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",
-            "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "empty answers": b"",
-        }[part]
-        drop = {
-            "nothing": b"",
-            "chunks": b"1\r\nx\r\n",
-            "empty answers": b"HTTP/1.1 100 Continue\r\n\r\n",
-        }.get(part, b"x")
-        line.sendall(begun)
-        while not host.stopped:
-            line.sendall(drop)
-            time.sleep(0.05)
-
-    assert "took longer than 0.4 s" in refusal(host.does(SECRET, drip), timeout=0.4)
-
-
-def test_a_handshake_that_never_ends_meets_the_deadline(host: Hostile) -> None:
-    def deaf(line: socket.socket, _: bytes) -> None:
-        while not host.stopped:
-            time.sleep(0.05)
-
-    host.does("", deaf)
-    url = f"https://127.0.0.1:{host.port}{SECRET}"
-    assert "took longer than 0.4 s" in refusal(url, timeout=0.4)
-
-
-# How much it is
-
-
-def test_an_endless_body_is_cut_off(host: Hostile) -> None:
-    def endless(line: socket.socket, _: bytes) -> None:
-        line.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
-        while not host.stopped:
-            line.sendall(b"x" * 500)
-
-    with pytest.raises(FileTooLarge) as refused:
-        door().read(host.does("/endless", endless))
-    assert refused.value.ctx == {"max_size": MOST}
-
-
-@pytest.mark.parametrize("size", [MOST, MOST + 1])
-def test_the_limit_is_the_limit(host: Hostile, size: int) -> None:
-    told = response(b"x" * size)
-    untold = told.replace(b"Content-Length", b"X-Length")
-    for name, answer in (("/told", told), ("/untold", untold)):
-        url = host.says(name, answer)
-        if size <= MOST:
-            assert len(door().read(url)) == size
-        else:
-            with pytest.raises(FileTooLarge):
-                door().read(url)
-
-
-def test_a_length_over_the_limit_is_believed_before_anything_is_read(host: Hostile) -> None:
-    url = host.says("/a", response(b"x", Content_Length=MOST + 1))
-    with pytest.raises(FileTooLarge):
-        door().read(url)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(response(b"x" * 10, Content_Length=20), id="shorter than it said"),
-        pytest.param(response(b"x", Content_Length="-1"), id="negative length"),
-        pytest.param(response(b"x", Content_Length="one"), id="length in words"),
-        pytest.param(response(b"x", Content_Length="1\r\nContent-Length: 2"), id="two lengths"),
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", id="another protocol"),
-        pytest.param(b"HTTP/1.1 200\r\n", id="cut off in the head"),
-        pytest.param(b"HTTP/1.1 abc OK\r\n\r\n", id="status in words"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000, id="endless head"),
-        pytest.param(
-            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="broken chunks"
-        ),
-    ],
-)
-def test_a_host_that_does_not_speak_http_is_told_in_one_sentence(
-    host: Hostile, answer: bytes
-) -> None:
-    assert "could not be reached or broke off" in refusal(host.says(SECRET, answer))
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "GZIP", "gzip, identity"])
-def test_compressed_content_that_nobody_asked_for_is_refused(host: Hostile, encoding: str) -> None:
-    bomb = gzip.compress(bytes(10_000_000))[: MOST // 2]
-    url = host.says("/bomb", response(bomb, Content_Encoding=encoding))
-    assert "compressed" in refusal(url)
-
-
-@pytest.mark.parametrize("status", [201, 204, 206, 304, 400, 401, 403, 404, 410, 429, 500, 503])
-def test_any_other_answer_is_named_by_its_number(host: Hostile, status: int) -> None:
-    url = host.says(SECRET, response(b"<h1>stack trace</h1>" * (status not in (204, 304)), status))
-    assert refusal(url) == (f"The host 127.0.0.1 answered {status}. Check that the URL is public.")
-
-
-def test_nobody_there_is_told_without_the_systems_words() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    assert "could not be reached" in refusal(f"http://127.0.0.1:{port}{SECRET}")
-
-
-# TLS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that only those who are told to will trust."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("pictures.example")]
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + made.public_bytes(Encoding.PEM))
-    return path
-
-
-@pytest.fixture
-def secure(certificate: Path) -> Iterator[Hostile]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    listening = Hostile(tls=context)
-    yield listening
-    listening.close()
-
-
-def trusting(certificate: Path, **changes: object) -> Door:
-    made = door(**changes)
-    made.__dict__["_tls"] = ssl.create_default_context(cafile=str(certificate))
-    return made
-
-
-def test_a_certificate_is_checked_against_the_name_and_not_the_address(
-    secure: Hostile, certificate: Path
-) -> None:
-    secure.says("/face.png", response(PICTURE))
-    read = trusting(certificate, resolver=lambda *_: ["127.0.0.1"]).read
-    assert read(f"https://pictures.example:{secure.port}/face.png") == PICTURE
-    assert read(f"https://pictures.example.:{secure.port}/face.png") == PICTURE
-    with pytest.raises(FileDownloadError, match=r"other\.example could not be reached"):
-        read(f"https://other.example:{secure.port}/face.png")
-
-
-def test_a_certificate_nobody_vouches_for_is_refused(secure: Hostile) -> None:
-    url = secure.says(SECRET, response(PICTURE))
-    assert "could not be reached" in refusal(url)
-    assert secure.asked == []
-
-
-def test_plain_http_on_a_tls_port_and_the_reverse_are_refused(
-    secure: Hostile, host: Hostile
-) -> None:
-    host.says("/a", response(PICTURE))
-    assert "could not be reached" in refusal(f"http://127.0.0.1:{secure.port}{SECRET}")
-    assert "could not be reached" in refusal(f"https://127.0.0.1:{host.port}/a")
-
-
-# Data URIs
-
-
-@pytest.mark.parametrize(
-    ("uri", "content"),
-    [
-        ("data:image/png;base64,aGVsbG8=", b"hello"),
-        ("DATA:image/png;BASE64,aGVsbG8=", b"hello"),
-        ("data:;base64,", b""),
-        ("data:image/png;name=a.png;base64,aGVsbG8=", b"hello"),
-        ("data:,hello%20there", b"hello there"),
-        ("data:text/plain,a,b", b"a,b"),
-        ("data:image/png;base64,aGVsbG8%3D", b"hello"),
-        ("data:image/png;base64,YStiL2M%2FZA==", b"a+b/c?d"),
-    ],
-)
-def test_a_data_uri_is_what_it_holds(uri: str, content: bytes) -> None:
-    assert door(allow_private=False).read(uri) == content
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "data:",
-        "data:image/png;base64",
-        "data:image/png;base64,aGVsbG8",
-        "data:image/png;base64,aGVs*G8=",
-        "data:image/png;base64,aGVsbG8=trailing",
-        "data:image/png;base64,aG=VsbG8",
-        "data:image/png;base64,é",
-        "data:,100%",
-        "data:,%zz",
-        "data:http://127.0.0.1/",
-    ],
-)
-def test_a_broken_data_uri_is_refused_with_what_is_wrong(uri: str) -> None:
-    assert "data URI" in refusal(uri)
-
-
-def test_a_data_uri_is_held_to_the_same_limit() -> None:
-    fits = base64.b64encode(b"x" * MOST).decode()
-    assert door().read(f"data:image/png;base64,{fits}") == b"x" * MOST
-    over = base64.b64encode(b"x" * (MOST + 1)).decode()
-    for uri in (f"data:image/png;base64,{over}", "data:," + "x" * (MOST + 1)):
-        with pytest.raises(FileTooLarge):
-            door().read(uri)
 
 
 # Our own files

@@ -51,7 +51,9 @@ def open_ledger(settings: Settings) -> Ledger:
     """The ledger: PostgreSQL's where one is named, else a file in the home folder."""
     url = settings.database_url.get_secret_value() if settings.database_url else ""
     if not url:
-        url = f"sqlite:///{open_home(settings) / 'limner.db'}"
+        file = open_home(settings) / "limner.db"
+        file.touch(mode=0o600)  # the folder may be the operator's own, and open to others
+        url = f"sqlite:///{file}"
     return Ledger(url, lease=settings.lease, retention=settings.retention)
 
 

@@ -48,8 +48,8 @@ class WeightShelf:
         here = self._holdings() if self._can_fetch else None
         for weight in WEIGHTS.values():
             brought = here is not None and weight.name in here.record.brought
-            folder = here.folder(weight.name) if here is not None else None
-            present = brought or folder is not None
+            kept = here.size(weight.name) if here is not None else None
+            present = brought or kept is not None
             yield Model(
                 name=weight.name,
                 purpose=weight.what,
@@ -59,8 +59,8 @@ class WeightShelf:
                 note="",
                 commercial=weight.commercial,
                 accepted=here is not None and here.allowed(weight),
-                bytes=weight.size if folder is None else _on_disk(weight, folder),
-                whole=folder is not None or _is_size_known(weight),
+                bytes=(weight.size or 0) if kept is None else kept,
+                whole=kept is not None or weight.size is not None,
                 present=present,
                 obstacle=self._obstacle(weight),
                 removable=present,
@@ -93,13 +93,14 @@ class WeightShelf:
         """See Shelf."""
         from limner.diffusion import pull as hub
 
-        folder = self._holdings().folder(name)
+        here = self._holdings()
+        folder, whole = here.folder(name), here.size(name) or 0
         if folder is None:
             return "your own file: nothing is published to compare it with"
         unknown: list[str] = []
-        weight, done = WEIGHTS[name], 0
-        for file in weight.files:
-            told(done, weight.size)
+        done = 0
+        for file in WEIGHTS[name].files:
+            told(done, whole)
             same = hub.is_same(folder / file.path, file.sha256)
             if same is False:
                 raise NetworkUnfit(
@@ -108,7 +109,7 @@ class WeightShelf:
                 )
             if same is None:
                 unknown.append(file.path)
-            done += file.size or 0
+            done += (folder / file.path).stat().st_size
         return f"no hash is published for {', '.join(unknown)}" if unknown else None
 
     def remove(self, name: str) -> None:
@@ -137,16 +138,6 @@ class WeightShelf:
         if not weight.repo:
             return f"Published nowhere: limner models add {weight.name} FILE"
         return None
-
-
-def _on_disk(weight: Weight, folder: Path) -> int:
-    return sum((folder / file.path).stat().st_size for file in weight.files)
-
-
-def _is_size_known(weight: Weight) -> bool:
-    """Is the size of every file written down that is not a small text?"""
-    texts = (".json", ".txt")
-    return bool(weight.repo) and all(f.size or f.path.endswith(texts) for f in weight.files)
 
 
 def _needed_by(name: str) -> tuple[str, ...]:

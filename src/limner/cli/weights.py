@@ -53,7 +53,8 @@ def pull(names: Sequence[str], *, accept: bool) -> None:
         if refused:
             raise NetworkMissing(f"Not for commercial use, and not pulled: {', '.join(refused)}.")
         _agree([each for each in weights if not here.allowed(each)], here, accept=accept)
-        _fetch(weights, here)
+        if weights:
+            _fetch(weights, here)
         for name in names:
             if members(name) is None:
                 before = set(here.record.bases)
@@ -97,7 +98,10 @@ def _fetch(weights: Sequence[Weight], here: Holdings) -> None:
 
 
 def show() -> None:
-    """Every weight: its terms, its size, and what it lacks here."""
+    """Every weight: its terms, its size, and what it lacks here.
+
+    The size is what it takes on this disk, or what is published of it, where that is known.
+    """
     here = holdings(Settings())
     table = Table(
         Column("weight", no_wrap=True),
@@ -110,12 +114,13 @@ def show() -> None:
     )
     for weight in WEIGHTS.values():
         state = here.lacking(weight.name)
-        unknown = any(f.size is None and f.path.endswith(".safetensors") for f in weight.files)
-        size = f"{weight.size / GB:.2f}{'+' * unknown}" if weight.size else "?"
+        kept = here.size(weight.name)
+        size = weight.size if kept is None else kept
         sold = "yes" if weight.commercial else "no"
         known = revision(weight, here)
         state = (state or "yes").replace(f"{weight.name} is not on this server", "no")
-        table.add_row(weight.name, size, weight.licence, sold, known, state)
+        said = "unknown" if size is None else f"{size / GB:.2f}"
+        table.add_row(weight.name, said, weight.licence, sold, known, state)
     for name, where in here.record.bases.items():
         pin = here.record.pins.get(name)
         known = f"{pin['commit'][:8]}, pulled" if pin else "own"

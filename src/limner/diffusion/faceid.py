@@ -24,10 +24,10 @@ from limner.diffusion.denoiser.network import Network
 from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
+from limner.diffusion.residence import Residence
 from limner.diffusion.sampling import Condition, Decoded, Progress, Task, constant
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
-from limner.diffusion.turns import Turns
 from limner.diffusion.weights import ModelType
 from limner.errors import NetworkUnfit
 
@@ -47,7 +47,7 @@ class FaceId:
     #: The base's UNet with the adapter in it, and who runs it.
     network: Network
     denoiser: Denoiser
-    turns: Turns
+    residence: Residence
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +92,8 @@ def join(
     projection = projection.to(machine.device, machine.dtype)
     network = Network(base.unet, compiled=machine.compiled)
     readers = [*(encoder.model for encoder in base.encoders), *([clip.model] if clip else [])]
-    turns = Turns(machine, readers, [base.unet])
-    return FaceId(kind, machine, base, projection, clip, network, denoiser, turns)
+    residence = Residence(machine, readers, [base.unet])
+    return FaceId(kind, machine, base, projection, clip, network, denoiser, residence)
 
 
 def draw(faceid: FaceId, wish: Wish) -> Generator[Progress | Decoded, None, list[Pixels]]:
@@ -116,7 +116,7 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
     # 1 What is said, and whose face: the same for every seed
     guided = wish.guidance > 1
     prompts = [wish.prompt, wish.negative_prompt][: 1 + guided]
-    with faceid.turns.reading():
+    with faceid.residence.reading():
         said = say(faceid.base.encoders, prompts, wish.whose)
         positive = Condition(said[0], (face_tokens(faceid, wish),))
         negative = Condition(said[1], (no_face(faceid),)) if guided else None
@@ -124,7 +124,7 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
     # 2 From noise to latents
     task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
     work = Work(faceid.network, ddim, task, wish.caller)
-    with faceid.turns.painting():
+    with faceid.residence.painting():
         return (yield from faceid.denoiser.draw(work, wish.seeds))
 
 

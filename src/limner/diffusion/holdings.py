@@ -86,6 +86,16 @@ class Holdings:
         folder = self.folder(name)
         return None if folder is None else folder / WEIGHTS[name].files[0].path
 
+    def size(self, name: str) -> int | None:
+        """Bytes that a weight takes on this machine, the operator's own file too; None: none."""
+        brought = self.record.brought.get(name)
+        if brought is not None:
+            return Path(brought).stat().st_size if Path(brought).is_file() else None
+        folder = self.folder(name)
+        if folder is None:
+            return None
+        return sum((folder / file.path).stat().st_size for file in WEIGHTS[name].files)
+
     def repository(self, repo: str, revision: str, files: tuple[File, ...]) -> Path | None:
         """The folder in which all ``files`` of a repository lie, or None."""
         own = self._home / repo

@@ -32,6 +32,7 @@ from limner.diffusion.machine import Machine
 from limner.diffusion.noisy_image import noisy
 from limner.diffusion.projection import Resampler, build_projection
 from limner.diffusion.refine import Retouch, Tile, Tiling, refine, schedule
+from limner.diffusion.residence import Residence
 from limner.diffusion.sampling import (
     Condition,
     Control,
@@ -43,7 +44,6 @@ from limner.diffusion.sampling import (
 )
 from limner.diffusion.schedules import dpm_2m_sde_karras, euler, steps_until
 from limner.diffusion.text import say
-from limner.diffusion.turns import Turns
 from limner.errors import NetworkUnfit
 
 #: What is said around a caller's words. The style comes first as well as last, and long prompts
@@ -77,7 +77,7 @@ class Sticker:
     #: The base's UNet with both adapters in it, and who runs it.
     network: Network
     denoiser: Denoiser
-    turns: Turns
+    residence: Residence
     #: A ControlNet of depth, where there is one.
     depth: Controller | None = None
 
@@ -155,9 +155,18 @@ def join(
     control, depth = (_controller(each, machine) for each in controls)
     assert control is not None
     readers = [*(encoder.model for encoder in base.encoders), clip.model]
-    turns = Turns(machine, readers, painters)
+    residence = Residence(machine, readers, painters)
     return Sticker(
-        machine, base, identity_tokens, look_tokens, clip, control, network, denoiser, turns, depth
+        machine,
+        base,
+        identity_tokens,
+        look_tokens,
+        clip,
+        control,
+        network,
+        denoiser,
+        residence,
+        depth,
     )
 
 
@@ -196,7 +205,7 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Te
 
     # 3 From noise to latents
     work = Work(sticker.network, dpm_2m_sde_karras, task, wish.caller)
-    with sticker.turns.painting():
+    with sticker.residence.painting():
         return (yield from sticker.denoiser.draw(work, [wish.seed]))[0]
 
 
@@ -222,7 +231,7 @@ def redraw(
 
     decoding, tiles = sticker.denoiser.decoding, tiling or Tiling()
     retouch = Retouch(task, paint, enlarged.steps, wish.seed, decoding, tiles)
-    with sticker.turns.painting():
+    with sticker.residence.painting():
         return (yield from refine(sticker.base, enlarged.rgb, retouch))
 
 
@@ -234,7 +243,7 @@ def _conditions(sticker: Sticker, wish: StickerWish) -> tuple[Condition, Conditi
         POSITIVE.format(prompt=wish.prompt),
         NEGATIVE.format(negative_prompt=refused),
     ]
-    with sticker.turns.reading():
+    with sticker.residence.reading():
         said = say(sticker.base.encoders, prompts[: 1 + guided], wish.whose)
         positive = Condition(said[0], (face_tokens(sticker, wish.face), seen_tokens(sticker, wish)))
         if not guided:

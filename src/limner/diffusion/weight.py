@@ -40,9 +40,10 @@ class Weight:
         return len(self.revision) == 40 and set(self.revision) <= set("0123456789abcdef")
 
     @property
-    def size(self) -> int:
-        """Bytes, as far as they are known before asking the hub."""
-        return sum(file.size or 0 for file in self.files)
+    def size(self) -> int | None:
+        """Bytes without its small texts; None where the hub must be asked for one of its files."""
+        sizes = [file.size for file in self.files if not file.path.endswith((".json", ".txt"))]
+        return None if None in sizes else sum(size or 0 for size in sizes)
 
 
 def _tokenizer(folder: str) -> tuple[File, ...]:
@@ -56,14 +57,18 @@ def model_files(folder: str, size: int | None, name: str) -> tuple[File, ...]:
 
 
 def base_files(*, xl: bool, vae: bool) -> tuple[File, ...]:
-    """The files of a diffusers repository that are used: safetensors, never a pickle."""
+    """The files of a diffusers repository that are used: safetensors, never a pickle.
+
+    SD 1.5's sizes are the default base's. SDXL's come in fp32 or in fp16, half as large, so none
+    is written down.
+    """
     diffusion, text = "diffusion_pytorch_model.safetensors", "model.safetensors"
     files = (
         File("model_index.json"),
         *model_files("unet", None if xl else 3_440 * MB, diffusion),
-        *model_files("text_encoder", 492 * MB, text),
+        *model_files("text_encoder", None if xl else 492 * MB, text),
         *_tokenizer("tokenizer"),
     )
     if xl:
         files += (*model_files("text_encoder_2", None, text), *_tokenizer("tokenizer_2"))
-    return (*files, *model_files("vae", 335 * MB, diffusion)) if vae else files
+    return (*files, *model_files("vae", None if xl else 335 * MB, diffusion)) if vae else files

@@ -24,7 +24,7 @@ from limner.diffusion.sampling import Condition, Control, Draft, Task, constant,
 from limner.diffusion.schedules import ddim, dpm_2m, dpm_2m_sde_karras, euler, euler_ancestral
 from limner.diffusion.sniff import AdapterKind
 from limner.diffusion.text import Said
-from tests.diffusion import tiny
+from tests.diffusion import tiny_adapters
 
 WIDTH, POOLED = 64, 32
 TOKENS = (4, 16)
@@ -104,7 +104,7 @@ def _networks(family: str, dtype: torch.dtype) -> Networks:
 
 
 def _adapter(unet: Any) -> Adapter:
-    tensors = tiny.attention_tensors(unet, lora=False)
+    tensors = tiny_adapters.attention_tensors(unet, lora=False)
     return Adapter(AdapterKind("resampler", WIDTH, False, 512), {}, tensors)
 
 

@@ -192,7 +192,7 @@ def test_a_call_that_fails_ends_only_the_request_it_fails_for() -> None:
 
 
 def test_nobody_waits_for_a_thread_that_died(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("limner.diffusion.denoiser.turns.Turns.choose", lambda *_: 1 / 0)
+    monkeypatch.setattr("limner.diffusion.denoiser.fairness.Fairness.choose", lambda *_: 1 / 0)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     ours = denoiser(PLACES)
     with pytest.raises(ZeroDivisionError):
@@ -233,7 +233,7 @@ def test_what_is_charged_is_what_was_run() -> None:
     ours = denoiser(PLACES)
     request = Request(steps=5, control=0.5, control_window=2)
     latents(ours.draw(request.work(), request.seeds))
-    done = ours._turns._done  # pyright: ignore[reportPrivateUsage]
+    done = ours._fairness._done  # pyright: ignore[reportPrivateUsage]
     plain = row_cost(request.size, 0, xl=False)
     assert done == pytest.approx(2 * plain * (5 + 2 * CONTROL))
 

@@ -13,7 +13,7 @@ Read in this order:
 - ``buckets``       how many rows are in one call, and what a row costs
 - ``bucket``        the places of one call, and the call
 - ``sample``        one picture's state, and a step of several at once
-- ``turns``         whose turn it is
+- ``fairness``      whose turn it is
 - ``pace``          how fast it goes and how full it is
 - ``denoiser``      the thread in which all of it happens
 """

@@ -23,13 +23,13 @@ from torch import Tensor
 from limner.diffusion.denoiser.bucket import Bucket
 from limner.diffusion.denoiser.buckets import row_cost, rows_per_call
 from limner.diffusion.denoiser.coefficients import Coefficients, coefficients
+from limner.diffusion.denoiser.fairness import Fairness, Waiting
 from limner.diffusion.denoiser.graphs import Recorder, at_once
 from limner.diffusion.denoiser.job import Job, Work
 from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.pace import Given, Meter
 from limner.diffusion.denoiser.reading import rows_of
 from limner.diffusion.denoiser.sample import Sample, Verdict, advance
-from limner.diffusion.denoiser.turns import Turns, Waiting
 from limner.diffusion.sampling import Draft, Progress, noise
 from limner.errors import BrokenPicture
 
@@ -74,7 +74,7 @@ class Denoiser:
     def __init__(self, rows: Rows = rows_per_call) -> None:
         self.meter = Meter()
         self._rows = rows
-        self._turns = Turns()
+        self._fairness = Fairness()
         self._live: list[_Live] = []
         self._taken: list[_Taken] = []
         self._buckets: WeakKeyDictionary[Network, OrderedDict[Shape, Bucket]] = WeakKeyDictionary()
@@ -183,7 +183,7 @@ class Denoiser:
         steps = range(first.step, first.step + len(first.table))
         costs = [_cost(first, step, xl=network.xl) for step in steps]
         busy = {each.caller for each in self._live}
-        due = self._turns.arrive(work.caller, sum(costs) * len(job.samples), busy)
+        due = self._fairness.arrive(work.caller, sum(costs) * len(job.samples), busy)
         return [
             _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job, shape)
             for sample in job.samples
@@ -191,8 +191,8 @@ class Denoiser:
 
     def _step(self) -> None:
         """Whose turn it is, and who fills up the call, take a step."""
-        chosen = self._turns.choose(self._live, lambda each: each.shape.places)
-        self._turns.charge(chosen)
+        chosen = self._fairness.choose(self._live, lambda each: each.shape.places)
+        self._fairness.charge(chosen)
         before, self._taken = self._taken, []
         self._take(chosen)
         # The device is at this step: what the one before came to is heard meanwhile.

@@ -3,8 +3,8 @@
 The blocks are diffusers' own, walked here and not by its ``forward``, because what that makes anew
 at every step is ready: the embedded time comes from a table, what is attended to was read before
 the first step. Either network keeps nothing of a call. All that is done with one goes through its
-module's call, where hooks bring the weights of a network that lies elsewhere (``turns``). Where a
-device has a faster way to the same numbers, that is ``walk`` (``openvino``).
+module's call, where hooks bring the weights of a network that lies elsewhere (``residence``).
+Where a device has a faster way to the same numbers, that is ``walk`` (``openvino``).
 
 Knows diffusers' blocks; knows no scheduler and no request.
 """

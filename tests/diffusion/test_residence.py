@@ -23,8 +23,8 @@ from limner.diffusion.faceid import FaceId, draw
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import Machine
 from limner.diffusion.plan import GIB, TILE, Memory, Offload
+from limner.diffusion.residence import Residence
 from limner.diffusion.studio import Studio
-from limner.diffusion.turns import Turns
 from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
 from tests.diffusion import tiny
 from tests.diffusion.conftest import MACHINE
@@ -52,13 +52,13 @@ def away(offload: Offload) -> Machine:
 
 def test_readers_are_gone_before_painters_come_and_both_are_gone_after_a_failure() -> None:
     reader, painter = Traveller(), Traveller()
-    turns = Turns(away(Offload.NETWORKS), [reader], [painter])
+    residence = Residence(away(Offload.NETWORKS), [reader], [painter])
     reader.been.clear()
     painter.been.clear()
-    with turns.reading():
+    with residence.reading():
         assert (reader.been, painter.been) == (["cpu:0"], [])
     assert reader.been[-1] == "cpu"
-    with pytest.raises(ValueError, match="stop"), turns.painting():
+    with pytest.raises(ValueError, match="stop"), residence.painting():
         assert painter.been == ["cpu:0"]
         raise ValueError("stop")
     assert painter.been[-1] == "cpu"
@@ -66,18 +66,18 @@ def test_readers_are_gone_before_painters_come_and_both_are_gone_after_a_failure
 
 def test_requests_share_a_turn_and_wait_for_the_other_one() -> None:
     reader, painter = Traveller(), Traveller()
-    turns = Turns(away(Offload.NETWORKS), [reader], [painter])
+    residence = Residence(away(Offload.NETWORKS), [reader], [painter])
     reader.been.clear()
     painter.been.clear()
     came, done = threading.Event(), threading.Event()
 
     def read() -> None:
-        with turns.reading():
+        with residence.reading():
             came.set()
         done.set()
 
-    with turns.painting():
-        with turns.painting():
+    with residence.painting():
+        with residence.painting():
             pass
         assert painter.been == ["cpu:0"], "sent off while another request draws on it"
         other = threading.Thread(target=read)
@@ -91,7 +91,7 @@ def test_requests_share_a_turn_and_wait_for_the_other_one() -> None:
 
 def test_a_network_that_is_called_outside_its_turn_comes_by_itself() -> None:
     reader = Traveller()
-    Turns(away(Offload.NETWORKS), [reader], [])
+    Residence(away(Offload.NETWORKS), [reader], [])
     reader.been.clear()
     reader(torch.zeros(1, 2))
     assert reader.been == ["cpu:0"]

@@ -24,7 +24,7 @@ from limner.diffusion.machine import Machine
 from limner.diffusion.plan import Offload
 
 
-class Turns:
+class Residence:
     """Who is on the device: those that read, or those that draw; both where there is room.
 
     Safe to use from several threads: requests that read share a turn, and so do those that draw;

@@ -23,7 +23,7 @@ from typing import TypeVar
 class Waiting:
     """One that waits for its turn again and again, until it is done.
 
-    ``due``: what :meth:`Turns.arrive` said. ``company``: who has the same may be computed in one
+    ``due``: what :meth:`Fairness.arrive` said. ``company``: who has the same may be computed in one
     call. ``rows``: places it needs there. ``cost``: work of its next step. ``taken``: steps behind
     it; what arrived together goes abreast.
     """
@@ -39,7 +39,7 @@ class Waiting:
 W = TypeVar("W", bound=Waiting)
 
 
-class Turns:
+class Fairness:
     """The account of who has used how much."""
 
     def __init__(self) -> None:
