@@ -19,7 +19,7 @@ from limner.sketch import toon
 from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
-from limner.sketch.lending import clothed, lent
+from limner.sketch.lending import clothed, lent, without_green
 from limner.sketch.merging import Fit, edited, fit_of
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
@@ -99,6 +99,8 @@ def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Pictur
 
     drawing, kept = fitted(imagined, recipe.moves, fit, instruments.detector)
     featured = lent(drawing, crop, recipe.lent, kept)
+    if recipe.style == "oil":
+        featured = without_green(featured, crop, aligned.landmarks)
     if recipe.moves_hair:
         return featured
     return clothed(featured, crop, aligned.person, recipe.worn, kept)
