@@ -119,6 +119,20 @@ def test_hair_is_the_photos_in_every_style_and_no_painted_sky(draw: Draw, style:
     assert red > 1.7 * green
 
 
+@pytest.mark.parametrize(
+    ("photo", "prompt"),
+    [("03_obama_frontal_dark_skin.jpg", "oil"), ("06_biden_closeup.jpg", "oil, smiling")],
+)
+def test_no_painter_has_green_teeth(draw: Draw, networks: Path, photo: str, prompt: str) -> None:
+    """In RGB, around the corners of the mouth that the detector finds in the sticker itself."""
+    drawn = draw(photo, prompt=prompt).plain
+    right, left = FaceDetector(yunet(networks)).find(drawn).face.landmarks[3:]
+    (x, y), wide = (right + left) / 2, float(np.hypot(*(left - right)))
+    reach, tall = int(0.3 * wide), max(2, int(0.15 * wide))
+    mouth = drawn[int(y) - tall : int(y) + tall, int(x) - reach : int(x) + reach].astype(int)
+    assert (mouth[..., 1] > mouth[..., 0] + 6).mean() < 0.05
+
+
 def test_other_hair_is_drawn_where_words_ask_for_it(draw: Draw) -> None:
     drawn = draw("14_ai_woman_redhead.jpg", prompt="pencil, blond hair")
     red, green, _ = drawn.plain[45:70, 135:185].reshape(-1, 3).mean(axis=0)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from limner.sketch.lending import clothed, lent
+from limner.sketch.lending import clothed, lent, without_green
 
 Pixels = npt.NDArray[np.uint8]
 SIDE = 256
@@ -105,3 +105,26 @@ def test_hair_that_words_changed_stays_as_it_was_drawn() -> None:
         clothed(drawing, photo, EVERYWHERE, 0.0),
     ):
         assert np.abs(got.astype(int) - drawing).max() <= 1
+
+
+LANDMARKS = np.array([[95, 115], [160, 115], [128, 145], [104, 175], [152, 175]], np.float32)
+TEETH, CHIN = (slice(171, 180), slice(112, 145)), (slice(215, 230), slice(112, 145))
+
+
+def luminance(part: Pixels) -> float:
+    """Mean relative luminance 0…1 (IEC 61966-2-1, BT.709's weights): how light it is."""
+    linear = ((part / 255 + 0.055) / 1.055) ** 2.4
+    return float((linear @ np.array([0.2126, 0.7152, 0.0722])).mean())
+
+
+def test_green_teeth_are_as_green_as_the_photos_and_nothing_else_is_touched() -> None:
+    photo, drawing = plain(225, 215, 200), plain(120, 180, 90)
+    lips = (slice(161, 167), slice(118, 138))
+    drawing[lips] = (170, 60, 70)
+    got = without_green(drawing, photo, LANDMARKS)
+    red, green, blue = got[TEETH].reshape(-1, 3).mean(axis=0)
+    assert red > green > blue > 0.8 * red
+    assert luminance(got[TEETH]) == pytest.approx(luminance(drawing[TEETH]), rel=0.06)
+    assert np.abs(got[CHIN].astype(int) - drawing[CHIN]).max() <= 1
+    inner = (slice(163, 165), slice(122, 134))
+    assert np.abs(got[inner].astype(int) - drawing[inner]).max() <= 3

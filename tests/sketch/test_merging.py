@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from limner.sketch.merging import edited, fit_of
+from limner.sketch.merging import Fit, edited, fit_of
 
 Pixels = npt.NDArray[np.uint8]
 SIDE = 256
@@ -74,3 +74,29 @@ def test_landmarks_that_fall_together_leave_the_drawing_where_it_is() -> None:
     together = np.full((5, 2), 128, np.float32)
     assert fit_of(photo, photo, together, OWN).affine is None
     assert fit_of(photo, photo, OWN * 2, OWN).affine is None, "half the size is no small mistake"
+
+
+def test_a_frame_stays_straight_where_a_turned_face_is_bent() -> None:
+    """Half of the face is pulled down by ten pixels; what does not bend is only tilted by it."""
+    flow = np.zeros((SIDE, SIDE, 2), np.float32)
+    flow[:, 140:, 1] = -10
+    where = np.zeros((SIDE, SIDE), np.float32)
+    where[LENSES] = 1
+    drawing = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    drawing[112:118, 75:185] = 10
+    fit = Fit(None, flow, np.zeros(3, np.float32))
+    assert kinks(fit.bent(drawing)) > 2
+    assert kinks(fit.stiff(where).bent(drawing)) < 0.5
+    # A turn, a shift and a scale are kept as they are.
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
+    turn = np.stack([0.1 * (rows - 90) + 3, -0.1 * (columns - 70) - 2], axis=-1)
+    assert np.abs(Fit(None, turn, fit.tone).stiff(where).flow - turn).max() < 0.01
+
+
+def kinks(picture: Pixels) -> float:
+    """How far the dark bar's middle strays from a straight line, in pixels (r.m.s.)."""
+    columns = np.arange(80, 180)
+    dark = 200.0 - picture[60:180, 80:180].mean(axis=2)
+    middle = (dark * np.arange(60, 180)[:, None]).sum(axis=0) / dark.sum(axis=0)
+    straight = np.polyval(np.polyfit(columns, middle, 1), columns)
+    return float(np.sqrt(((middle - straight) ** 2).mean()))

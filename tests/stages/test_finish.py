@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import erf, sqrt
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limner.stages.finish import Finish, finished, piece_of
+from limner.stages.finish import Finish, Piece, finished, piece_of
 from limner.stages.see_through import visible
 
 Pixels = npt.NDArray[np.uint8]
@@ -108,6 +109,39 @@ def test_a_shadow_falls_below_the_sticker_and_darkens_whatever_it_lies_on() -> N
     assert not out[outside][:, :3].any()
     # It ends: no hard edge at the border of what it was drawn on.
     assert out[..., 3][[0, -1]].max() == out[..., 3][:, [0, -1]].max() == 0
+
+
+def test_a_shadow_is_a_soft_and_a_narrow_one_of_so_many_shares_of_the_longer_side() -> None:
+    """Below a long straight edge a Gaussian's shadow is its cumulative distribution."""
+    cutout = np.zeros((400, 600, 4), np.uint8)
+    cutout[100:300, 100:500] = (*RED, 255)
+    out = finished(cutout, Finish(shadow=True))
+    soft, contact, fall = 0.016 * 400, 0.004 * 400, 0.012 * 400
+    for below in (0.5, 2.5, 5.5, 9.5, 14.5):
+        dark = 0.7 * normal((fall - below) / soft) + 0.3 * normal(-below / contact)
+        got = out[round(299.5 + below), 300, 3]
+        assert float(got) == pytest.approx(255 * 0.42 * dark, abs=2), below
+
+
+def normal(z: float) -> float:
+    """The standard normal's cumulative distribution."""
+    return (1 + erf(z / sqrt(2))) / 2
+
+
+def test_a_piece_says_how_much_room_it_needs_with_all_it_wears() -> None:
+    bare = np.full((60, 100, 4), 255, np.uint8)
+    assert Piece(bare, Finish(outline=5)).span() == (110, 70)
+    # A shadow is seen for two and a half deviations of 1.6 % of the longer side.
+    assert Piece(bare, Finish(outline=5, shadow=True)).span() == pytest.approx((118, 78))
+    worn, middle = Piece(bare, Finish()).dressed(0.556)
+    assert worn.shape == (33, 56, 4)
+    assert middle == (28, 16)
+
+
+def test_trimming_alone_crops_to_what_is_seen() -> None:
+    cutout = np.zeros((80, 90, 4), np.uint8)
+    cutout[20:50, 10:70] = (*RED, 255)
+    assert (finished(cutout, Finish(trim=True)) == cutout[20:50, 10:70]).all()
 
 
 def test_the_picture_of_a_plain_finish_is_the_cut_out() -> None:

@@ -44,6 +44,21 @@ class Fit:
         """The drawing [256, 256, 3] with its features on the photo's and in the skin's tone."""
         return to_rgb(to_lab(self.bent(drawing)) + self.tone)
 
+    def stiff(self, where: Floats) -> Fit:
+        """The same for what does not bend: its flow as one shift, turn and scale.
+
+        That which is nearest to the flow (least squares) where ``where`` [256, 256] 0…1 is.
+        """
+        height, width = where.shape
+        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+        plane = np.stack([np.ones_like(rows), columns - width / 2, rows - height / 2], axis=-1)
+        weight = np.sqrt(where + 1e-6)[..., None]
+        given = (plane * weight).reshape(-1, 3), (self.flow * weight).reshape(-1, 2)
+        shift, by_x, by_y = np.linalg.lstsq(*given, rcond=None)[0]
+        grown, turned = (by_x[0] + by_y[1]) / 2, (by_x[1] - by_y[0]) / 2
+        matrix = np.stack([shift, [grown, turned], [-turned, grown]])
+        return replace(self, flow=(plane @ matrix).astype(np.float32))
+
     def bent(self, drawing: Picture) -> Picture:
         """The same in its own tone."""
         moved = drawing if self.affine is None else _moved(drawing, self.affine)

@@ -19,7 +19,7 @@ from limner.sketch import toon
 from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
-from limner.sketch.lending import clothed, lent
+from limner.sketch.lending import clothed, lent, without_green
 from limner.sketch.merging import Fit, edited, fit_of
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
@@ -33,6 +33,8 @@ Floats = npt.NDArray[np.float32]
 
 #: First row of the latent's twelve that says colour rather than shape.
 COLOUR_ROWS = 8
+#: Directions that put on what does not bend as a face does.
+STIFF = frozenset({"glasses", "sunglasses"})
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,6 +101,8 @@ def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Pictur
 
     drawing, kept = fitted(imagined, recipe.moves, fit, instruments.detector)
     featured = lent(drawing, crop, recipe.lent, kept)
+    if recipe.style == "oil":
+        featured = without_green(featured, crop, aligned.landmarks)
     if recipe.moves_hair:
         return featured
     return clothed(featured, crop, aligned.person, recipe.worn, kept)
@@ -121,8 +125,18 @@ def fitted(
     unmoved = fits(plain)
     if not moves:
         return unmoved, None
-    moved = fits(imagined(moves))
-    return moved, edited(moved, unmoved)
+    drawn = imagined(moves)
+    moved = fits(drawn)
+    changed = edited(moved, unmoved)
+    if STIFF.isdisjoint(moves):
+        return moved, changed
+    # Along the flow of a face that is turned, a frame would come out crooked.
+    stiff = fits.stiff(changed)
+    worn = stiff(drawn)
+    changed = edited(worn, stiff(plain))
+    ours, theirs = toon.to_lab(unmoved), toon.to_lab(worn)
+    laid = (ours + changed[..., None] * (theirs - ours)).astype(np.float32)
+    return toon.to_rgb(laid), changed
 
 
 def shaped(latent: Floats, recipe: Recipe) -> Floats:

@@ -21,6 +21,7 @@ from limner.sketch.directions import average
 from limner.sketch.easel import Easel, Layer, Look
 from limner.sketch.framing import seat
 from limner.sketch.instruments import Instruments
+from limner.sketch.lending import without_green
 from limner.sketch.merging import Fit, agreement, fit_of
 from limner.sketch.portrait import fitted, shaped
 from limner.sketch.recipe import Recipe
@@ -132,6 +133,8 @@ class Sitting:
             return fit_of(plain, crop, drawn, self._sitter.crop_landmarks)
 
         drawing, changed = fitted(imagined, recipe.moves, fit, self._tools.detector)
+        if recipe.style == "oil":
+            drawing = without_green(drawing, crop, self._sitter.crop_landmarks)
         return Layer(drawing, agreement(drawing, crop), changed)
 
     def _redrawn(self, style: toon.ToonStyle) -> Picture:
