@@ -33,6 +33,8 @@ from limner.errors import NetworkUnfit
 
 #: How strongly the face is followed; fal's schema has no field for it, the authors' default is 1.
 STRENGTH = 1.0
+#: Its steps.
+SCHEDULER = ddim
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,8 @@ class Wish:
     steps: int
     size: tuple[int, int]
     seeds: tuple[int, ...]
+    #: Noise levels between which guidance acts (``Task``); None is everywhere.
+    interval: tuple[float, float] | None = None
     #: Whose share of the device it uses.
     caller: str = ""
     #: For whom what is read is remembered; "" is everybody.
@@ -120,8 +124,9 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
         negative = Condition(said[1], (no_face(faceid),)) if guided else None
 
     # 2 From noise to latents
-    task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
-    work = Work(faceid.network, ddim, task, wish.caller)
+    said = positive, negative, wish.guidance, (constant(STRENGTH),)
+    task = Task(*said, wish.size, wish.steps, interval=wish.interval)
+    work = Work(faceid.network, SCHEDULER, task, wish.caller)
     with faceid.turns.painting():
         return (yield from faceid.denoiser.draw(work, wish.seeds))
 

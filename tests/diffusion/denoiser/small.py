@@ -125,6 +125,7 @@ class Request:
     words: int = 0
     chunks: int = 1
     first: int = 0
+    interval: tuple[float, float] | None = None
     caller: str = ""
     arrives: int = 0
 
@@ -146,6 +147,7 @@ class Request:
             self.size,
             self.steps,
             control,
+            interval=self.interval,
         )
 
     def draft(self) -> Draft:

@@ -42,6 +42,8 @@ class Coefficients:
     #: The step the way begins with; 0 begins with noise.
     first: int
     timesteps: tuple[float, ...]
+    #: How much noise there is before each step, in deviations of it on a picture of full strength.
+    levels: tuple[float, ...]
     sums: tuple[Sum, ...]
     #: Noise of deviation 1 is multiplied by this to begin with.
     start: float
@@ -63,7 +65,7 @@ def coefficients(scheduler: Callable[[], Any], steps: int, first: int = 0) -> Co
     """
     own = scheduler()
     own.set_timesteps(steps)
-    draws = _draws(own)
+    draws, levels = _draws(own), _levels(own)[first:]
     if first and hasattr(own, "set_begin_index"):  # DDIM goes by the timestep alone
         own.set_begin_index(first)
     timesteps = own.timesteps[first:]
@@ -75,11 +77,31 @@ def coefficients(scheduler: Callable[[], Any], steps: int, first: int = 0) -> Co
     return Coefficients(
         first=first,
         timesteps=tuple(float(timestep) for timestep in timesteps),
+        levels=tuple(levels),
         sums=tuple(_sum(own, timestep, draws=draws) for timestep in timesteps),
         start=float(own.init_noise_sigma),
         laid_over=laid_over,
         draws=draws,
     )
+
+
+def noise_levels(scheduler: Callable[[], Any], steps: int) -> list[float]:
+    """How much noise there is before each of the steps, as ``Coefficients.levels`` has it."""
+    own = scheduler()
+    own.set_timesteps(steps)
+    return _levels(own)
+
+
+def _levels(scheduler: Any) -> list[float]:
+    """Noise over picture at each of the scheduler's steps: Karras' σ (arXiv 2206.00364)."""
+    known: Tensor | None = getattr(scheduler, "sigmas", None)
+    if known is not None:
+        return [float(each) for each in known[: len(scheduler.timesteps)]]
+    # This one goes by timesteps alone: what it makes of a picture and of noise tells.
+    one = torch.ones(len(scheduler.timesteps), dtype=torch.float64)
+    of_picture = scheduler.add_noise(one, 0 * one, scheduler.timesteps)
+    of_noise = scheduler.add_noise(0 * one, one, scheduler.timesteps)
+    return (of_noise / of_picture).tolist()
 
 
 def _draws(scheduler: Any) -> bool:

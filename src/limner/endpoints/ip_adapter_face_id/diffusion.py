@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from limner.diffusion.faceid import Wish, draw
+from limner.diffusion.denoiser.coefficients import noise_levels
+from limner.diffusion.faceid import SCHEDULER, Wish, draw
 from limner.diffusion.machine import out_of_memory_told
 from limner.diffusion.safety import Safety
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
 from limner.endpoints.base import Pictures, Step, Workshop
+from limner.endpoints.fast import AS_USUAL
 from limner.endpoints.fields import MAX_SEED, Image, seed_of
 from limner.endpoints.ip_adapter_face_id.faces import Observer, Sighting
 from limner.endpoints.ip_adapter_face_id.schema import (
@@ -26,7 +28,15 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Sample,
     Scores,
 )
-from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses, set_up
+from limner.endpoints.painting import (
+    CROP,
+    GRID,
+    Telling,
+    firmly,
+    glimpses,
+    guidance_told,
+    set_up,
+)
 from limner.endpoints.verdict import unsafe
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
@@ -88,6 +98,10 @@ class DiffusionFaceId:
             width, height = wish.size
             said = f"{input.width}×{input.height} is drawn as {width}×{height}: sides are eights"
             yield Step(said, 0.16, "WARN")
+
+        if wish.interval is not None:
+            levels = noise_levels(SCHEDULER, wish.steps)
+            yield guidance_told(wish.interval, wish.guidance, levels)
 
         # 4 All samples in the running batch
         with self._studio.in_use(kind, base):
@@ -186,6 +200,7 @@ def _wish(input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, s
         steps=input.num_inference_steps,
         size=(_in_grid(input.width), _in_grid(input.height)),
         seeds=tuple((seed + number) % (MAX_SEED + 1) for number in range(input.num_samples)),
+        interval=(input.x_fast or AS_USUAL).interval,
     )
 
 

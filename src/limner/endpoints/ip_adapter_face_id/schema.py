@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat
 from pydantic_core import PydanticCustomError
 
 from limner.endpoints.base import Endpoint
+from limner.endpoints.fast import Fast, x_fast
 from limner.endpoints.fields import (
     MAX_SEED,
     FalModel,
@@ -156,6 +157,7 @@ class IpAdapterFaceIdInput(FalModel):
         description="Whether to answer with how alike the image and the face are. "
         "Not part of fal's API.",
     )
+    x_fast: Fast | None = x_fast()
 
 
 class Sample(FalModel):
