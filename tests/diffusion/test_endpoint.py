@@ -322,4 +322,4 @@ def test_where_nothing_guides_there_is_nothing_to_rest(engine: DiffusionFaceId) 
     plain = drawn_by(engine, guidance_scale=1)
     fast = drawn_by(engine, guidance_scale=1, x_fast={"guidance_interval": [0.28, 2]})
     assert fast.files == plain.files
-    assert "guidance_scale is 1 or less" in fast.said
+    assert "there is no guidance to rest, it is 1 or less" in fast.said

@@ -9,9 +9,9 @@ import pytest
 from limner.endpoints import ENDPOINTS
 from limner.endpoints.accept import accept
 from limner.endpoints.base import Endpoint
-from limner.endpoints.face_to_sticker.schema import FaceToStickerInput
+from limner.endpoints.face_to_sticker.schema import FACE_TO_STICKER, FaceToStickerInput
 from limner.endpoints.fast import AS_USUAL, NOT_FOLLOWED
-from limner.endpoints.ip_adapter_face_id.schema import IpAdapterFaceIdInput
+from limner.endpoints.ip_adapter_face_id.schema import IP_ADAPTER_FACE_ID, IpAdapterFaceIdInput
 from limner.errors import InvalidInput
 from tests.endpoints.conftest import ASTRONAUT, Album
 
@@ -27,8 +27,8 @@ def taken(endpoint: Endpoint, x_fast: Any) -> Any:
 def test_an_interval_is_two_rising_levels(endpoint: Endpoint) -> None:
     assert taken(endpoint, {"guidance_interval": [0.28, 5.42]}).interval == (0.28, 5.42)
     assert taken(endpoint, {"guidance_interval": [0, 1000]}).interval == (0, 1000)
-    assert taken(endpoint, {"guidance_interval": None}) == taken(endpoint, {}) == AS_USUAL
-    assert AS_USUAL.interval is None
+    for nothing in (taken(endpoint, {"guidance_interval": None}), taken(endpoint, {}), AS_USUAL):
+        assert nothing.interval is None
     assert taken(endpoint, None) is None
 
 
@@ -64,6 +64,26 @@ def test_what_is_not_known_in_it_is_refused(endpoint: Endpoint) -> None:
     (entry,) = refused.value.answer().body["detail"]
     assert entry["type"] == "extra_forbidden"
     assert entry["loc"] == ["body", "x_fast", "guidance_intervall"]
+
+
+def test_lcm_is_of_portraits_alone_and_has_bounds() -> None:
+    few = taken(IP_ADAPTER_FACE_ID, {"lcm_steps": 4})
+    assert (few.lcm_steps, few.lcm_guidance) == (4, 1)
+    for wrong, kind in (
+        ({"lcm_steps": 0}, "greater_than_equal"),
+        ({"lcm_steps": 51}, "less_than_equal"),
+        ({"lcm_steps": 4.5}, "int_from_float"),
+        ({"lcm_guidance": 0.5}, "greater_than_equal"),
+        ({"lcm_guidance": 7.5}, "less_than_equal"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            taken(IP_ADAPTER_FACE_ID, wrong)
+        (entry,) = refused.value.answer().body["detail"]
+        assert (entry["type"], entry["loc"]) == (kind, ["body", "x_fast", *wrong])
+    with pytest.raises(InvalidInput) as refused:
+        taken(FACE_TO_STICKER, {"lcm_steps": 4})
+    (entry,) = refused.value.answer().body["detail"]
+    assert (entry["type"], entry["loc"]) == ("extra_forbidden", ["body", "x_fast", "lcm_steps"])
 
 
 @pytest.mark.parametrize("fast", [None, {"guidance_interval": [0.28, 5.42]}])

@@ -7,8 +7,9 @@ Knows networks that are open and one wish; it does not know requests, files, or 
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +34,6 @@ from limner.errors import NetworkUnfit
 
 #: How strongly the face is followed; fal's schema has no field for it, the authors' default is 1.
 STRENGTH = 1.0
-#: Its steps.
-SCHEDULER = ddim
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +49,8 @@ class FaceId:
     network: Network
     denoiser: Denoiser
     turns: Turns
+    #: Its steps: an LCM-LoRA in the base has its own.
+    scheduler: Callable[[], Any] = ddim
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
     # 2 From noise to latents
     said = positive, negative, wish.guidance, (constant(STRENGTH),)
     task = Task(*said, wish.size, wish.steps, interval=wish.interval)
-    work = Work(faceid.network, SCHEDULER, task, wish.caller)
+    work = Work(faceid.network, faceid.scheduler, task, wish.caller)
     with faceid.turns.painting():
         return (yield from faceid.denoiser.draw(work, wish.seeds))
 

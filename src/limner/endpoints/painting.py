@@ -61,9 +61,7 @@ def guidance_told(interval: Interval, guidance: float, levels: Sequence[float]) 
     number = sum(low < level <= high for level in levels)
     where = f"where noise is above {low:g} and at most {high:g}"
     if guidance <= 1:
-        return Step(
-            "x_fast: there is no guidance to rest, guidance_scale is 1 or less", 0.17, "WARN"
-        )
+        return Step("x_fast: there is no guidance to rest, it is 1 or less", 0.17, "WARN")
     return Step(f"x_fast: guidance acts in {number} of {len(levels)} steps, {where}", 0.17)
 
 

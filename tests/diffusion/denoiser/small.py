@@ -21,7 +21,7 @@ from limner.diffusion.adapter import Adapter, fit
 from limner.diffusion.denoiser.job import Work
 from limner.diffusion.denoiser.network import Controller, Network
 from limner.diffusion.sampling import Condition, Control, Draft, Task, constant, leading
-from limner.diffusion.schedules import ddim, dpm_2m, dpm_2m_sde_karras, euler, euler_ancestral
+from limner.diffusion.schedules import ddim, dpm_2m, dpm_2m_sde_karras, euler, euler_ancestral, lcm
 from limner.diffusion.sniff import AdapterKind
 from limner.diffusion.text import Said
 from tests.diffusion import tiny
@@ -34,6 +34,7 @@ SAMPLERS: dict[str, Callable[[], Any]] = {
     "dpm_2m_sde_karras": dpm_2m_sde_karras,
     "euler": euler,
     "euler_ancestral": euler_ancestral,
+    "lcm": lcm,
 }
 
 _SHAPES: dict[str, dict[str, Any]] = {

@@ -95,6 +95,7 @@ def test_only_samplers_that_take_randomness_draw_it() -> None:
     assert [name for name, drawn in draws.items() if drawn] == [
         "dpm_2m_sde_karras",
         "euler_ancestral",
+        "lcm",
     ]
 
 

@@ -60,8 +60,8 @@ class Coefficients:
 def coefficients(scheduler: Callable[[], Any], steps: int, first: int = 0) -> Coefficients:
     """The table of a fresh scheduler for the last ``steps - first`` of ``steps`` steps.
 
-    ``scheduler``: makes one of DDIM, Euler, Euler ancestral, DPM++ 2M, DPM++ 2M SDE, or another
-    that sums the same four.
+    ``scheduler``: makes one of DDIM, Euler, Euler ancestral, DPM++ 2M, DPM++ 2M SDE, LCM, or
+    another that sums the same four.
     """
     own = scheduler()
     own.set_timesteps(steps)
@@ -107,7 +107,8 @@ def _levels(scheduler: Any) -> list[float]:
 def _draws(scheduler: Any) -> bool:
     """Whether a step takes randomness: a scheduler tells it by its kind or its algorithm."""
     algorithm = str(scheduler.config.get("algorithm_type", ""))
-    return algorithm.startswith("sde-") or "Ancestral" in type(scheduler).__name__
+    kind = type(scheduler).__name__
+    return algorithm.startswith("sde-") or "Ancestral" in kind or "LCM" in kind
 
 
 def _sum(scheduler: Any, timestep: Tensor, *, draws: bool) -> Sum:
@@ -132,7 +133,11 @@ def _sum(scheduler: Any, timestep: Tensor, *, draws: bool) -> Sum:
         share = latent[NOISE] / noise[NOISE]
         latent = latent - share * noise
         latent[NOISE] = share
-    picture = kept[-1] if kept is not None else answer.pred_original_sample
-    assert picture is not None
+    picture: Any = kept[-1] if kept is not None else _taken_for(answer)
     a, b, c, d = latent.tolist()
     return Sum(scale, (a, b, c, d), (float(picture[LATENT]), float(picture[PREDICTION])))
+
+
+def _taken_for(answer: Any) -> Any:
+    """What a sampler takes the picture for: schedulers call it by two names."""
+    return answer.denoised if hasattr(answer, "denoised") else answer.pred_original_sample
