@@ -128,6 +128,7 @@ FULL = FaceToStickerInput.model_validate(
         asked(image_size="large"),
         asked(face_box=[1, 2]),
         asked(outline_color="red"),
+        asked(x_fast={"guidance_interval": [5.42, 0.28]}),
         lambda: accept(FaceToStickerInput, {"prompt": "", "image_url": "", "x": 1}, strict=True),
     ],
 )

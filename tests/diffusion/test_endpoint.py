@@ -328,3 +328,29 @@ def test_a_single_file_draws_as_the_folder_it_was_made_of(
     assert single.files == drawn_by(engine, base_1_5_model_repo="someone/folder").files
     with pytest.raises(FeatureNotSupported, match="SDXL-v1 draws on Stable Diffusion XL"):
         drawn_by(engine, model_type="SDXL-v1", base_sdxl_model_repo=address)
+
+
+def test_guidance_in_an_interval_is_told_and_changes_nothing_for_who_does_not_ask(
+    engine: DiffusionFaceId,
+) -> None:
+    """Of DDIM's four steps, at 751, 501, 251 and 1, σ is 4.1, 1.6, 0.7 and 0.04."""
+    asked = {"num_inference_steps": 4, "num_samples": 2, "return_samples": True}
+    usual = drawn_by(engine, **asked)
+    everywhere = drawn_by(engine, **asked, x_fast={"guidance_interval": [0, 1000]})
+    between = drawn_by(engine, **asked, x_fast={"guidance_interval": [0.28, 2]})
+    assert everywhere.files == usual.files
+    assert "x_fast" not in usual.said
+    assert "guidance acts in 4 of 4 steps" in everywhere.said
+    assert "guidance acts in 2 of 4 steps, where noise is above 0.28 and at most 2" in between.said
+    assert len({*usual.files, *between.files}) == 4
+    assert drawn_by(engine, **asked).files == usual.files
+    for sample, file in zip(between.output.samples or [], between.files, strict=True):
+        alone = {"num_inference_steps": 4, "x_fast": {"guidance_interval": [0.28, 2]}}
+        assert drawn_by(engine, **alone, seed=sample.seed).files == [file]
+
+
+def test_where_nothing_guides_there_is_nothing_to_rest(engine: DiffusionFaceId) -> None:
+    plain = drawn_by(engine, guidance_scale=1)
+    fast = drawn_by(engine, guidance_scale=1, x_fast={"guidance_interval": [0.28, 2]})
+    assert fast.files == plain.files
+    assert "there is no guidance to rest, it is 1 or less" in fast.said

@@ -16,6 +16,7 @@ import pytest
 from limner.diffusion import pull
 from limner.diffusion.base_models import parse_base
 from limner.diffusion.holdings import Holdings
+from limner.diffusion.lcm_weights import LCM
 from limner.diffusion.pull import Wanted, room_for
 from limner.diffusion.quota import in_use, make_room
 from limner.diffusion.weight import File, Weight, base_files
@@ -297,4 +298,5 @@ def test_every_weight_says_its_terms_and_where_it_is_from() -> None:
 
     assert all(whole(weight) for weight in WEIGHTS.values())
     needs = [*ENDPOINT_NEEDS.values(), *(kind.needs for kind in MODEL_TYPES.values())]
-    assert {need for each in (*needs, DEPTH, (SAFETY,)) for need in each} == set(WEIGHTS)
+    optional = DEPTH, (SAFETY,), [each.name for each in LCM.values()]
+    assert {need for each in (*needs, *optional) for need in each} == set(WEIGHTS)

@@ -38,6 +38,10 @@ class Drawn:
     files: list[bytes]
     steps: list[Step]
 
+    @property
+    def said(self) -> str:
+        return "\n".join(step.message for step in self.steps)
+
     def picture(self, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         return np.asarray(Image.open(io.BytesIO(self.files[number])))
 
@@ -210,3 +214,14 @@ def test_a_picture_of_which_nothing_stands_out_is_an_error(sticker_home: Path) -
     cutter = Cutter(sticker_home / "onnx-community/BiRefNet_lite-ONNX/onnx/model.onnx", 1)
     with pytest.raises(BrokenPicture):
         cutter(np.full((64, 64, 3), 90, np.uint8))
+
+
+def test_guidance_in_an_interval_is_followed_and_told(
+    engine: DiffusionSticker, usual: Drawn
+) -> None:
+    """Karras' two steps are at σ of 14.6 and 0.03: between them guidance rests everywhere."""
+    everywhere = drawn_by(engine, x_fast={"guidance_interval": [0, 1000]})
+    nowhere = drawn_by(engine, x_fast={"guidance_interval": [0.28, 5.42]})
+    assert everywhere.files == usual.files
+    assert nowhere.files == drawn_by(engine, guidance_scale=1).files != usual.files
+    assert "guidance acts in 0 of 2 steps" in nowhere.said

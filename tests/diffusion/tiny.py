@@ -65,6 +65,11 @@ DEPTH_REPO = "diffusers/controlnet-zoe-depth-sdxl-1.0"
 INSTANTID_REPO = "InstantX/InstantID"
 PLUS_FACE = "h94/IP-Adapter/sdxl_models/ip-adapter-plus-face_sdxl_vit-h.safetensors"
 STICKER_LORA = "artificialguybr/StickersRedmond/StickersRedmond.safetensors"
+#: Families' LCM-LoRAs.
+LCM_LORAS = {
+    family: f"latent-consistency/lcm-lora-{name}/pytorch_lora_weights.safetensors"
+    for family, name in (("sd15", "sdv1-5"), ("sdxl", "sdxl"))
+}
 
 
 _UNETS: dict[str, dict[str, Any]] = {

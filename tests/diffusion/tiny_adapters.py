@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,29 @@ def write_sticker_lora(path: Path) -> None:
         _linear(tensors, f"{name}.lora_down", width, LORA_RANK, bias=False, scale=0.15)
         _linear(tensors, f"{name}.lora_up", LORA_RANK, width, bias=False, scale=0.15)
         tensors[f"{name}.alpha"] = torch.tensor(float(LORA_RANK))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path)
+
+
+#: The layers that they change: every linear map and convolution in the UNet's blocks.
+_LCM_LAYERS = re.compile(
+    r"(down_blocks|mid_block|up_blocks)\..*"
+    r"(to_(q|k|v|out\.0)|proj_in|proj_out|net\.0\.proj|net\.2|conv\d?|conv_shortcut|time_emb_proj)"
+)
+
+
+def write_lcm_lora(path: Path, family: str) -> None:
+    """In kohya's names of diffusers' layers, with an alpha that is not its rank."""
+    tensors: dict[str, Tensor] = {}
+    for name, layer in unet(family).named_modules():
+        if _LCM_LAYERS.fullmatch(name):
+            stem, weight = f"lora_unet_{name.replace('.', '_')}", layer.weight
+            out, into, *sides = weight.shape
+            tensors[f"{stem}.lora_down.weight"] = 0.1 * torch.randn(LORA_RANK, into, *sides)
+            tensors[f"{stem}.lora_up.weight"] = 0.1 * torch.randn(
+                out, LORA_RANK, *(1 for _ in sides)
+            )
+            tensors[f"{stem}.alpha"] = torch.tensor(LORA_RANK / 2)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path)
 

@@ -22,6 +22,7 @@ from tests.diffusion.tiny import (
     DEPTH_REPO,
     FACEID_REPO,
     INSTANTID_REPO,
+    LCM_LORAS,
     NSFW_REPO,
     PLUS_FACE,
     STICKER_LORA,
@@ -37,6 +38,7 @@ from tests.diffusion.tiny_adapters import (
     attention_tensors,
     resampler_projection,
     write_adapter,
+    write_lcm_lora,
     write_sticker_lora,
 )
 from tests.diffusion.tiny_eyes import write_arcface, write_clip_vision, write_nsfw
@@ -53,6 +55,8 @@ def build(root: Path) -> Path:
         write_adapter(root / FACEID_REPO / name, family, plus=plus)
     write_arcface(root / ARCFACE)
     write_nsfw(root / NSFW_REPO)
+    for family, file in LCM_LORAS.items():
+        write_lcm_lora(root / file, family)
     return root
 
 

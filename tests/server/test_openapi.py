@@ -29,7 +29,7 @@ def test_the_document_has_fals_structure(server: Server) -> None:
     ]
     assert set(found["components"]["schemas"]) == {
         "QueueStatus", "FaceToStickerInput", "FaceToStickerOutput", "Image", "ImageSize",
-        "Scores", "Export",  # of return_scores and exports, which fal does not have
+        "Scores", "Export", "Fast",  # of return_scores, exports and x_fast, which fal does not have
     }  # fmt: skip
 
 
@@ -60,12 +60,13 @@ def test_the_input_has_fals_defaults_and_texts(server: Server) -> None:
         "trim": False,
         "margin": 0,
         "exports": None,
+        "x_fast": None,
     }
     # What fal does not have says so.
     ours = [name for name, field in fields.items() if field.get("x-extension")]
     assert ours == [
         "face_index", "face_box", "return_scores",
-        "outline_width", "outline_color", "shadow", "trim", "margin", "exports",
+        "outline_width", "outline_color", "shadow", "trim", "margin", "exports", "x_fast",
     ]  # fmt: skip
     assert fields["image_url"]["description"] == "URL of the video."
     assert schema["required"] == ["prompt", "image_url"]

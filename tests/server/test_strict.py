@@ -49,6 +49,7 @@ def test_limners_own_fields_are_known(server: Server) -> None:
         ({"face_index": None}, ("face_index",)),
         ({"outline_width": 0}, ("outline_width",)),
         ({"exports": ["line"]}, ("exports",)),
+        ({"x_fast": {"guidance_interval": [0.28, 5.42]}}, ("x_fast",)),
         ({"image_size": {"width": 64, "depth": 1}}, ("image_size", "depth")),
     ],
 )

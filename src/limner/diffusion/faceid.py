@@ -7,8 +7,9 @@ Knows networks that are open and one wish; it does not know requests, files, or 
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,8 @@ class FaceId:
     network: Network
     denoiser: Denoiser
     residence: Residence
+    #: Its steps: an LCM-LoRA in the base has its own.
+    scheduler: Callable[[], Any] = ddim
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,8 @@ class Wish:
     steps: int
     size: tuple[int, int]
     seeds: tuple[int, ...]
+    #: Noise levels between which guidance acts (``Task``); None is everywhere.
+    interval: tuple[float, float] | None = None
     #: Whose share of the device it uses.
     caller: str = ""
     #: For whom what is read is remembered; "" is everybody.
@@ -122,8 +127,9 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
         negative = Condition(said[1], (no_face(faceid),)) if guided else None
 
     # 2 From noise to latents
-    task = Task(positive, negative, wish.guidance, (constant(STRENGTH),), wish.size, wish.steps)
-    work = Work(faceid.network, ddim, task, wish.caller)
+    said = positive, negative, wish.guidance, (constant(STRENGTH),)
+    task = Task(*said, wish.size, wish.steps, interval=wish.interval)
+    work = Work(faceid.network, faceid.scheduler, task, wish.caller)
     with faceid.residence.painting():
         return (yield from faceid.denoiser.draw(work, wish.seeds))
 

@@ -56,7 +56,9 @@ class Task:
 
     ``negative`` is None where guidance is 1 or less: then nothing is computed against which to
     guide. ``strengths``: each adapter's, for the step it is asked for (0-based); 0 silences it.
-    ``size``: (width, height) in pixels, multiples of 8.
+    ``size``: (width, height) in pixels, multiples of 8. ``interval``: guidance acts where there is
+    more noise than its first number and no more than its second, in deviations of it
+    (Kynkäänniemi et al. 2024, arXiv 2404.07724); None is everywhere.
     """
 
     positive: Condition
@@ -68,6 +70,13 @@ class Task:
     control: Control | None = None
     #: Further ControlNets; what all of them add is summed.
     beside: tuple[Control, ...] = ()
+    interval: tuple[float, float] | None = None
+
+    def is_guided(self, level: float) -> bool:
+        """Whether guidance acts where there is so much noise."""
+        if self.negative is None:
+            return False
+        return self.interval is None or self.interval[0] < level <= self.interval[1]
 
     @property
     def controls(self) -> tuple[Control, ...]:

@@ -17,6 +17,7 @@ from diffusers.schedulers.scheduling_euler_ancestral_discrete import (
     EulerAncestralDiscreteScheduler,
 )
 from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+from diffusers.schedulers.scheduling_lcm import LCMScheduler
 from torch import Tensor
 
 #: The noise that Stable Diffusion 1.5 and XL were trained with.
@@ -54,6 +55,14 @@ def euler() -> Any:
 def euler_ancestral() -> Any:
     """Euler's steps, a little too far each, and fresh noise to make up for it."""
     return EulerAncestralDiscreteScheduler(timestep_spacing="linspace", **_TRAINED)
+
+
+def lcm() -> Any:
+    """The few steps of networks with an LCM-LoRA (Luo et al. 2023, arXiv 2311.05556).
+
+    It has 50 at most: those that the LoRA was taught with.
+    """
+    return LCMScheduler(**_TRAINED)
 
 
 def steps_until(end: float, steps: int) -> int:

@@ -59,6 +59,8 @@ IMAGE_WINDOW = 0.2
 DEPTH_STRENGTH, DEPTH_WINDOW = 0.2, 0.7
 #: InstantID's unconditional face is a little noise, which keeps its pictures from burning.
 FACE_NOISE = 0.35
+#: Its steps.
+SCHEDULER = dpm_2m_sde_karras
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +106,8 @@ class StickerWish:
     ip_adapter_noise: float
     #: How near things are, [height, width, 3]; None leaves depth to the networks.
     depth: Pixels | None = None
+    #: Noise levels between which guidance acts (``Task``); None is everywhere.
+    interval: tuple[float, float] | None = None
     #: Whose share of the device it uses.
     caller: str = ""
     #: For whom what is read is remembered; "" is everybody.
@@ -199,12 +203,11 @@ def denoise(sticker: Sticker, wish: StickerWish) -> Generator[Progress, None, Te
     if wish.depth is not None and sticker.depth is not None:
         window = steps_until(DEPTH_WINDOW, wish.steps)
         beside = (Control(sticker.depth, _hint(wish.depth), DEPTH_STRENGTH, None, window),)
-    task = Task(
-        positive, negative, wish.guidance, strengths, wish.size, wish.steps, control, beside
-    )
+    said = positive, negative, wish.guidance, strengths
+    task = Task(*said, wish.size, wish.steps, control, beside, wish.interval)
 
     # 3 From noise to latents
-    work = Work(sticker.network, dpm_2m_sde_karras, task, wish.caller)
+    work = Work(sticker.network, SCHEDULER, task, wish.caller)
     with sticker.residence.painting():
         return (yield from sticker.denoiser.draw(work, [wish.seed]))[0]
 
@@ -224,7 +227,8 @@ def redraw(
         points = enlarged.points[tile.place]
         control = _control(sticker, points, wish.instant_id_strength)
         whole = schedule(enlarged.steps)
-        return Task(positive, negative, wish.guidance, strengths, tile.size, whole, control)
+        said = positive, negative, wish.guidance, strengths
+        return Task(*said, tile.size, whole, control, interval=wish.interval)
 
     def paint(task: Task, draft: Draft) -> Generator[Progress, None, Tensor]:
         return sticker.denoiser.resume(Work(sticker.network, euler, task, wish.caller), draft)

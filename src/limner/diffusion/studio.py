@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,10 +22,13 @@ from limner.diffusion.denoiser import openvino
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.faceid import FaceId, join
 from limner.diffusion.holdings import Holdings
+from limner.diffusion.lcm_weights import LCM
 from limner.diffusion.load import Base, load_base, load_clip_vision, load_single_file
+from limner.diffusion.lora import fuse_lora
 from limner.diffusion.machine import Machine, Measure, forget, memory_of
 from limner.diffusion.plan import Memory, Offload, Parts, face_id_parts
 from limner.diffusion.quota import in_use
+from limner.diffusion.schedules import lcm as few_steps
 from limner.diffusion.sniff import AdapterKind
 from limner.diffusion.weights import WEIGHTS, ModelType
 from limner.errors import FeatureNotSupported, NetworkMissing, blame
@@ -65,14 +68,15 @@ class Studio:
         self._threads = threads
         self._recognisers: dict[str, ArcFace] = {}
         self._machine = machine
-        self._open: OrderedDict[tuple[str, Path, torch.dtype], _Opened] = OrderedDict()
+        self._open: OrderedDict[tuple[str, Path, torch.dtype, bool], _Opened] = OrderedDict()
         self._kinds: dict[Path, AdapterKind] = {}
         self._lock = threading.Lock()
 
-    def check(self, kind: ModelType, base: str) -> Path:
+    def check(self, kind: ModelType, base: str, *, lcm: bool = False) -> Path:
         """Where the base lies, when all that ``kind`` needs is here and fits.
 
-        Raises FeatureNotSupported at the field that asks for what is not.
+        ``lcm``: and its family's LCM-LoRA. Raises FeatureNotSupported at the field that asks for
+        what is not.
         """
         default = _is_default(kind, base)
         needs = kind.needs if default else [n for n in kind.needs if n not in _base_parts(kind)]
@@ -80,20 +84,30 @@ class Studio:
         if lacking:
             with blame("model_type"):
                 raise FeatureNotSupported(f"{kind.name} cannot be drawn on this server: {lacking}.")
+        if lcm and (lacking := self._holdings.lacking(LCM[kind.xl].name)):
+            with blame("x_fast", "lcm_steps"):
+                raise FeatureNotSupported(f"LCM cannot draw on this server: {lacking}.")
         with blame(kind.field):
             return self._fitting(kind, base, default=default)
 
     def open(
-        self, kind: ModelType, where: Path, size: tuple[int, int], *, exact: bool = False
+        self,
+        kind: ModelType,
+        where: Path,
+        size: tuple[int, int],
+        *,
+        exact: bool = False,
+        lcm: bool = False,
     ) -> FaceId:
         """The networks of ``kind`` on the base at ``where``, fitted for a picture of ``size``.
 
-        ``exact``: in fp32 whatever it costs. Raises NetworkUnfit, NetworkMissing.
+        ``exact``: in fp32 whatever it costs. ``lcm``: with its family's LCM-LoRA in it.
+        Raises NetworkUnfit, NetworkMissing.
         """
         machine = self._machine.in_fp32() if exact else self._machine
         parts = face_id_parts(kind, machine.samples_at_once(xl=kind.xl))
         pixels = max(size[0] * size[1], USUAL[kind.xl])
-        key = (kind.name, where, machine.dtype)
+        key = (kind.name, where, machine.dtype, lcm)
         with self._lock:
             opened = self._open.get(key)
             if opened and not _suits(opened, machine.planned(parts, pixels, opened.memory)):
@@ -102,7 +116,7 @@ class Studio:
             if key not in self._open:
                 memory = self._room_for(machine, parts, pixels)
                 fitted = machine.planned(parts, pixels, memory)
-                self._open[key] = _Opened(self._opened(kind, where, fitted), memory)
+                self._open[key] = _Opened(self._opened(kind, where, fitted, lcm=lcm), memory)
             self._open.move_to_end(key)
             return self._open[key].faceid
 
@@ -168,14 +182,18 @@ class Studio:
             self._kinds[path] = read_adapter(path).kind
         return self._kinds[path]
 
-    def _opened(self, kind: ModelType, where: Path, machine: Machine) -> FaceId:
+    def _opened(self, kind: ModelType, where: Path, machine: Machine, *, lcm: bool) -> FaceId:
         adapter = read_adapter(self._path(kind.adapter))
         clip = None
         if kind.plus:
             folder = self._path("clip-vit-h").parent
             clip = load_clip_vision(folder, machine)
         base = self._base(kind, where, machine)
+        if lcm:
+            fuse_lora(base, self._path(LCM[kind.xl].name))
         faceid = join(kind, machine, base, adapter, clip, self._denoiser)
+        if lcm:
+            faceid = replace(faceid, scheduler=few_steps)
         if machine.converts:
             openvino.convert(faceid.network, self._threads)
         return faceid

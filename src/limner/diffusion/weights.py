@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from limner.diffusion.lcm_weights import LCM
 from limner.diffusion.weight import MB, File, Weight, base_files, model_files
 
 _FACEID = "h94/IP-Adapter-FaceID"
@@ -230,6 +231,7 @@ WEIGHTS: dict[str, Weight] = {
             True,
             "keeps a sticker to the photo's depth; optional",
         ),
+        *LCM.values(),
     )
 }
 

@@ -5,7 +5,7 @@ Knows what every engine needs, steps, previews and broken numbers; knows no endp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,6 +34,9 @@ CROP = 224
 #: Sides of pictures are multiples of this: of a latent's pixel.
 GRID = 8
 
+#: Noise levels between which guidance acts.
+Interval = tuple[float, float]
+
 Drawn = TypeVar("Drawn")
 
 #: What is to be seen after a step (1…) of what the sampler takes the picture for; None is nothing.
@@ -50,6 +53,16 @@ def glimpses(steps: int, *, xl: bool, checked: SafetyChecker | None) -> Seen:
         return preview(glimpse(belief, xl=xl), checked) if is_due(number, steps) else None
 
     return seen
+
+
+def guidance_told(interval: Interval, guidance: float, levels: Sequence[float]) -> Step:
+    """In how many steps, at these noise levels, guidance acts."""
+    low, high = interval
+    number = sum(low < level <= high for level in levels)
+    where = f"where noise is above {low:g} and at most {high:g}"
+    if guidance <= 1:
+        return Step("x_fast: there is no guidance to rest, it is 1 or less", 0.17, "WARN")
+    return Step(f"x_fast: guidance acts in {number} of {len(levels)} steps, {where}", 0.17)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -21,7 +21,7 @@ from limner.diffusion.adapter import Adapter, fit
 from limner.diffusion.denoiser.job import Work
 from limner.diffusion.denoiser.network import Controller, Network
 from limner.diffusion.sampling import Condition, Control, Draft, Task, constant, leading
-from limner.diffusion.schedules import ddim, dpm_2m, dpm_2m_sde_karras, euler, euler_ancestral
+from limner.diffusion.schedules import ddim, dpm_2m, dpm_2m_sde_karras, euler, euler_ancestral, lcm
 from limner.diffusion.sniff import AdapterKind
 from limner.diffusion.text import Said
 from tests.diffusion import tiny_adapters
@@ -34,6 +34,7 @@ SAMPLERS: dict[str, Callable[[], Any]] = {
     "dpm_2m_sde_karras": dpm_2m_sde_karras,
     "euler": euler,
     "euler_ancestral": euler_ancestral,
+    "lcm": lcm,
 }
 
 _SHAPES: dict[str, dict[str, Any]] = {
@@ -125,6 +126,7 @@ class Request:
     words: int = 0
     chunks: int = 1
     first: int = 0
+    interval: tuple[float, float] | None = None
     caller: str = ""
     arrives: int = 0
 
@@ -146,6 +148,7 @@ class Request:
             self.size,
             self.steps,
             control,
+            interval=self.interval,
         )
 
     def draft(self) -> Draft:

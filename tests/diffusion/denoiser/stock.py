@@ -6,9 +6,11 @@ What Limner's denoiser is compared with. Nothing of ``limner.diffusion.denoiser`
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0, IPAdapterAttnProcessor2_0
 from torch import Tensor
@@ -69,6 +71,13 @@ def distance(own: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     return max(float((one - other).norm() / other.norm()) for one, other in pairs)
 
 
+def level(timestep: float) -> float:
+    """σ at a timestep of Stable Diffusion's training, from its betas; in between by its log."""
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2
+    kept = np.cumprod(1 - betas)
+    return float(np.exp(np.interp(timestep, range(1000), np.log((1 - kept) / kept) / 2)))
+
+
 def _drawn(request: Request, task: Task, seed: int, dtype: torch.dtype) -> Tensor:
     scheduler = SAMPLERS[request.sampler]()
     scheduler.set_timesteps(request.steps)
@@ -85,9 +94,12 @@ def _drawn(request: Request, task: Task, seed: int, dtype: torch.dtype) -> Tenso
         latent = (torch.randn(shape, generator=generator) * scheduler.init_noise_sigma).to(dtype)
     for step, timestep in enumerate(scheduler.timesteps[request.first :], request.first):
         given = scheduler.scale_model_input(latent, timestep)
+        low, high = request.interval or (0.0, math.inf)
+        guided = task.negative is not None and low < level(float(timestep)) <= high
         conditions = [task.positive] if task.negative is None else [task.negative, task.positive]
+        conditions = conditions if guided else [task.positive]
         answer = _predicted(request, task, conditions, given, (step, timestep))
-        if task.negative is not None:
+        if guided:
             negative, positive = answer.chunk(2)
             answer = negative + task.guidance * (positive - negative)
         told = {} if request.sampler == "ddim" else {"generator": generator}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from limner.diffusion.denoiser.coefficients import Coefficients, coefficients
 from tests.diffusion.denoiser.small import SAMPLERS
+from tests.diffusion.denoiser.stock import level
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -94,4 +95,17 @@ def test_only_samplers_that_take_randomness_draw_it() -> None:
     assert [name for name, drawn in draws.items() if drawn] == [
         "dpm_2m_sde_karras",
         "euler_ancestral",
+        "lcm",
     ]
+
+
+@pytest.mark.parametrize("first", [0, 3])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_levels_are_those_of_the_training_at_each_timestep(name: str, first: int) -> None:
+    """Karras' levels are what they are, and their timesteps rounded to whole ones."""
+    table = coefficients(SAMPLERS[name], 20, first)
+    assert len(table.levels) == len(table.timesteps) == 20 - first
+    room = 0.5 if "karras" in name else 0.01
+    for timestep, own in zip(table.timesteps, table.levels, strict=True):
+        least, most = level(max(timestep - room, 0)), level(min(timestep + room, 999))
+        assert least * (1 - 1e-4) <= own <= most * (1 + 1e-4)

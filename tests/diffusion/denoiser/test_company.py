@@ -35,6 +35,7 @@ def one(draw: st.DrawFn, seed: int) -> Request:
         sampler=draw(st.sampled_from(sorted(SAMPLERS))),
         steps=steps,
         guidance=draw(st.sampled_from([1.0, 2.5, 7.5])),
+        interval=draw(st.none() | st.sampled_from([(0.28, 5.42), (5.42, 99.0), (0.0, 0.28)])),
         seeds=tuple(range(seed, seed + draw(st.integers(1, 3)))),
         strengths=(draw(st.sampled_from([0.0, 0.4, 1.0])), draw(st.sampled_from([0.0, 0.7]))),
         window=draw(st.integers(0, steps)),

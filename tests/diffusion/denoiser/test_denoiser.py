@@ -191,12 +191,20 @@ def test_a_call_that_fails_ends_only_the_request_it_fails_for() -> None:
     assert equal(latents(ours.draw(odd.work(), odd.seeds)), bad), "it goes on after a fault"
 
 
+def until_dead() -> None:
+    """A thread tells its jobs before it dies: what it dies of is for this test's hook."""
+    for thread in threading.enumerate():
+        if thread.name == "denoise":
+            thread.join(20)
+
+
 def test_nobody_waits_for_a_thread_that_died(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limner.diffusion.denoiser.fairness.Fairness.choose", lambda *_: 1 / 0)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     ours = denoiser(PLACES)
     with pytest.raises(ZeroDivisionError):
         latents(ours.draw(Request().work(), (1,)))
+    until_dead()
     monkeypatch.undo()
     assert equal(latents(ours.draw(Request().work(), (1,))), alone(Request(), PLACES))
 
@@ -260,6 +268,7 @@ def test_nobody_waits_for_what_a_thread_was_hearing_when_it_died(
         while not isinstance(told, BaseException):
             told = job._heard.get(timeout=20)
         assert str(told) == "as an accelerator raises"
+    until_dead()
 
 
 def test_before_each_is_tried_alone_what_the_failed_call_made_is_given_back() -> None:

@@ -42,6 +42,8 @@ class Coefficients:
     #: The step the way begins with; 0 begins with noise.
     first: int
     timesteps: tuple[float, ...]
+    #: How much noise there is before each step, in deviations of it on a picture of full strength.
+    levels: tuple[float, ...]
     sums: tuple[Sum, ...]
     #: Noise of deviation 1 is multiplied by this to begin with.
     start: float
@@ -58,12 +60,12 @@ class Coefficients:
 def coefficients(scheduler: Callable[[], Any], steps: int, first: int = 0) -> Coefficients:
     """The table of a fresh scheduler for the last ``steps - first`` of ``steps`` steps.
 
-    ``scheduler``: makes one of DDIM, Euler, Euler ancestral, DPM++ 2M, DPM++ 2M SDE, or another
-    that sums the same four.
+    ``scheduler``: makes one of DDIM, Euler, Euler ancestral, DPM++ 2M, DPM++ 2M SDE, LCM, or
+    another that sums the same four.
     """
     own = scheduler()
     own.set_timesteps(steps)
-    draws = _draws(own)
+    draws, levels = _draws(own), _levels(own)[first:]
     if first and hasattr(own, "set_begin_index"):  # DDIM goes by the timestep alone
         own.set_begin_index(first)
     timesteps = own.timesteps[first:]
@@ -75,6 +77,7 @@ def coefficients(scheduler: Callable[[], Any], steps: int, first: int = 0) -> Co
     return Coefficients(
         first=first,
         timesteps=tuple(float(timestep) for timestep in timesteps),
+        levels=tuple(levels),
         sums=tuple(_sum(own, timestep, draws=draws) for timestep in timesteps),
         start=float(own.init_noise_sigma),
         laid_over=laid_over,
@@ -82,10 +85,30 @@ def coefficients(scheduler: Callable[[], Any], steps: int, first: int = 0) -> Co
     )
 
 
+def noise_levels(scheduler: Callable[[], Any], steps: int) -> list[float]:
+    """How much noise there is before each of the steps, as ``Coefficients.levels`` has it."""
+    own = scheduler()
+    own.set_timesteps(steps)
+    return _levels(own)
+
+
+def _levels(scheduler: Any) -> list[float]:
+    """Noise over picture at each of the scheduler's steps: Karras' σ (arXiv 2206.00364)."""
+    known: Tensor | None = getattr(scheduler, "sigmas", None)
+    if known is not None:
+        return [float(each) for each in known[: len(scheduler.timesteps)]]
+    # This one goes by timesteps alone: what it makes of a picture and of noise tells.
+    one = torch.ones(len(scheduler.timesteps), dtype=torch.float64)
+    of_picture = scheduler.add_noise(one, 0 * one, scheduler.timesteps)
+    of_noise = scheduler.add_noise(0 * one, one, scheduler.timesteps)
+    return (of_noise / of_picture).tolist()
+
+
 def _draws(scheduler: Any) -> bool:
     """Whether a step takes randomness: a scheduler tells it by its kind or its algorithm."""
     algorithm = str(scheduler.config.get("algorithm_type", ""))
-    return algorithm.startswith("sde-") or "Ancestral" in type(scheduler).__name__
+    kind = type(scheduler).__name__
+    return algorithm.startswith("sde-") or "Ancestral" in kind or "LCM" in kind
 
 
 def _sum(scheduler: Any, timestep: Tensor, *, draws: bool) -> Sum:
@@ -110,7 +133,11 @@ def _sum(scheduler: Any, timestep: Tensor, *, draws: bool) -> Sum:
         share = latent[NOISE] / noise[NOISE]
         latent = latent - share * noise
         latent[NOISE] = share
-    picture = kept[-1] if kept is not None else answer.pred_original_sample
-    assert picture is not None
+    picture: Any = kept[-1] if kept is not None else _taken_for(answer)
     a, b, c, d = latent.tolist()
     return Sum(scale, (a, b, c, d), (float(picture[LATENT]), float(picture[PREDICTION])))
+
+
+def _taken_for(answer: Any) -> Any:
+    """What a sampler takes the picture for: schedulers call it by two names."""
+    return answer.denoised if hasattr(answer, "denoised") else answer.pred_original_sample

@@ -178,14 +178,15 @@ class Denoiser:
     def _seated(self, job: Job) -> list[_Live]:
         work, network = job.work, job.work.network
         first = job.samples[0]
-        shape = self._shape(work, len(first.rows))
+        rows = len(first.rows_at(first.step))
+        shape = self._shape(work, rows, len(first.rows))
         company = network, shape
         steps = range(first.step, first.step + len(first.table))
         costs = [_cost(first, step, xl=network.xl) for step in steps]
         busy = {each.caller for each in self._live}
         due = self._fairness.arrive(work.caller, sum(costs) * len(job.samples), busy)
         return [
-            _Live(work.caller, due, company, len(first.rows), costs[0], 0, sample, job, shape)
+            _Live(work.caller, due, company, rows, costs[0], 0, sample, job, shape)
             for sample in job.samples
         ]
 
@@ -227,12 +228,25 @@ class Denoiser:
         for first in range(0, len(asked), places):
             predicted += bucket(asked[first : first + places])
         answers = iter(predicted)
-        verdict = advance(samples, [[next(answers) for _ in sample.rows] for sample in samples])
+        predictions = [[next(answers) for _ in range(each.rows)] for each in chosen]
+        verdict = advance(samples, predictions)
         for each in chosen:
             each.taken += 1
-            each.cost = _cost(each.sample, each.sample.step, xl=each.job.work.network.xl)
+            if not each.sample.done:
+                self._make_ready(each)
         given = Given(began, len(asked), places)
         self._taken.append(_Taken([each.job for each in chosen], samples, verdict, given))
+
+    def _make_ready(self, each: _Live) -> None:
+        """What its next step asks for: at what cost and, where guidance begins or rests, how many
+        rows in whose company."""
+        sample, work = each.sample, each.job.work
+        each.cost = _cost(sample, sample.step, xl=work.network.xl)
+        rows = len(sample.rows_at(sample.step))
+        if rows != each.rows:
+            each.rows = rows
+            each.shape = self._shape(work, rows, len(sample.rows))
+            each.company = work.network, each.shape
 
     def _hear_all(self) -> None:
         while self._taken:
@@ -259,11 +273,16 @@ class Denoiser:
         kept.move_to_end(shape)
         return kept[shape]
 
-    def _shape(self, work: Work, own: int) -> Shape:
-        """Every tensor of a call has one shape: who says more keeps other company."""
+    def _shape(self, work: Work, rows: int, own: int) -> Shape:
+        """Every tensor of a call has one shape: who says more keeps other company, and so does who
+        asks for ``rows`` of its ``own`` only.
+
+        Those have calls of so much fewer places: else a step without guidance would cost somebody
+        who is alone as much as one with it. It is the same number at any load, as all others are.
+        """
         task = work.task
         read = task.positive.said.states, *task.positive.tokens
-        places = self._rows(work.network.net.device, task.size, own)
+        places = max(1, self._rows(work.network.net.device, task.size, own) * rows // own)
         return Shape(task.size, tuple(each.shape[1] for each in read), places)
 
 
@@ -271,4 +290,4 @@ def _cost(sample: Sample, step: int, *, xl: bool) -> float:
     """TFLOP of a sample's step: a ControlNet whose window is closed is not run, nor charged."""
     task = sample.task
     heard = sum(bool(control.at(step)) for control in task.controls)
-    return len(sample.rows) * row_cost(task.size, heard, xl=xl)
+    return len(sample.rows_at(step)) * row_cost(task.size, heard, xl=xl)

@@ -35,6 +35,7 @@ class Sample:
 
     task: Task
     table: Coefficients
+    #: All it ever has: the positive's, after the negative's where the task is guided.
     rows: tuple[Row, ...]
     latent: Tensor
     generator: torch.Generator
@@ -59,12 +60,18 @@ class Sample:
         return self.table.first + self.taken
 
     def asked(self) -> list[Asked]:
-        """Its rows at the next step: one, or the negative's and the positive's."""
+        """Its rows at the next step."""
         latent = self.latent * self._sum.scale
         timestep = self.table.timesteps[self.taken]
         strengths = tuple(strength(self.step) for strength in self.task.strengths)
         lending = tuple(control.at(self.step) for control in self.task.controls)
-        return [Asked(row, latent, timestep, strengths, lending) for row in self.rows]
+        rows = self.rows_at(self.step)
+        return [Asked(row, latent, timestep, strengths, lending) for row in rows]
+
+    def rows_at(self, step: int) -> tuple[Row, ...]:
+        """Its rows at a step, counted from noise: the positive's alone where guidance rests."""
+        level = self.table.levels[step - self.table.first]
+        return self.rows if self.task.is_guided(level) else self.rows[-1:]
 
     @property
     def _sum(self) -> Sum:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Generator
 import numpy as np
 import numpy.typing as npt
 
+from limner.diffusion.denoiser.coefficients import noise_levels
 from limner.diffusion.keypoints import depth_on_canvas, draw_keypoints, on_canvas
 from limner.diffusion.machine import out_of_memory_told
 from limner.diffusion.refine import Tiling
 from limner.diffusion.safety import Safety
 from limner.diffusion.sampling import Progress
-from limner.diffusion.sticker import Enlarged, Sticker, StickerWish, draw, redraw
+from limner.diffusion.sticker import SCHEDULER, Enlarged, Sticker, StickerWish, draw, redraw
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.endpoints.base import Pictures, Step, Workshop
 from limner.endpoints.face_to_sticker.asked import canvas_of, faces_told
@@ -24,8 +25,17 @@ from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerInput,
     FaceToStickerOutput,
 )
+from limner.endpoints.fast import AS_USUAL
 from limner.endpoints.fields import pixels, seed_of
-from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses, set_up
+from limner.endpoints.painting import (
+    CROP,
+    GRID,
+    Telling,
+    firmly,
+    glimpses,
+    guidance_told,
+    set_up,
+)
 from limner.endpoints.verdict import unsafe
 from limner.errors import blame
 from limner.sketch.instruments import Instruments
@@ -92,6 +102,10 @@ class DiffusionSticker:
             said = f"{asked[0]}×{asked[1]} is drawn as {size[0]}×{size[1]}: sides are eights"
             yield Step(said, 0.1, "WARN")
 
+        if wish.interval is not None:
+            levels = noise_levels(SCHEDULER, wish.steps)
+            yield guidance_told(wish.interval, wish.guidance, levels)
+
         # 3 The sticker, enlarged if that is wished, and without its background
         checked = self._instruments.safety if input.enable_safety_checker else None
         plain = yield from self._drawn(wish, checked, 0.45 if input.upscale else 0.8)
@@ -135,6 +149,7 @@ class DiffusionSticker:
             ip_adapter_weight=input.ip_adapter_weight,
             ip_adapter_noise=input.ip_adapter_noise,
             depth=depth_on_canvas(eye.see(found.rgb), found.face, size) if eye else None,
+            interval=(input.x_fast or AS_USUAL).interval,
             caller=caller,
             whose=whose,
         )

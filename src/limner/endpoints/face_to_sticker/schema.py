@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field, FiniteFloat
 
 from limner.endpoints.base import Endpoint
+from limner.endpoints.fast import Fast, x_fast
 from limner.endpoints.fields import (
     COLOR_SCHEMA,
     MAX_SEED,
@@ -131,6 +132,7 @@ class FaceToStickerInput(FalModel):
         description="Platforms to make a file of the cut-out for, each by its rules for size, "
         "format and bytes; print is a PDF with a CutContour path. Not part of fal's API.",
     )
+    x_fast: Fast | None = x_fast()
 
 
 class Scores(FalModel):

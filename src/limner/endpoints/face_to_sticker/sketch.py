@@ -19,6 +19,7 @@ from limner.endpoints.face_to_sticker.schema import (
     FaceToStickerOutput,
     Scores,
 )
+from limner.endpoints.fast import NOT_FOLLOWED
 from limner.endpoints.fields import seed_of
 from limner.errors import blame
 from limner.sketch.instruments import Instruments, needed, open_instruments
@@ -66,7 +67,7 @@ class SketchSticker:
         # 2 What the prompt asks for
         reading = read_prompt(input.prompt, input.negative_prompt)
         recipe = cook(reading, _numbers(input, seed_of(input.seed)))
-        yield from _told(reading, recipe)
+        yield from _told(input, reading, recipe)
         for name in tools.fetch(self._networks(input, recipe, found)):
             yield Step(f"Fetching the network {name}, once", 0.15)
 
@@ -198,7 +199,7 @@ def _numbers(input: FaceToStickerInput, seed: int) -> Numbers:
     )
 
 
-def _told(reading: Reading, recipe: Recipe) -> Generator[Step]:
+def _told(input: FaceToStickerInput, reading: Reading, recipe: Recipe) -> Generator[Step]:
     """What was understood of the prompt and what was not, in our words, never the caller's."""
     understood = ", ".join(reading.understood) or "nothing that changes the drawing"
     yield Step(f"Understood of the prompt: {understood}", 0.12)
@@ -213,6 +214,8 @@ def _told(reading: Reading, recipe: Recipe) -> Generator[Step]:
             0.12,
             "WARN",
         )
+    if input.x_fast is not None:
+        yield Step(NOT_FOLLOWED, 0.12, "WARN")
 
 
 def _with_alpha(rgb: Pixels, cutout: Pixels) -> Pixels:

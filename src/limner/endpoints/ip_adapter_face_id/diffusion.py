@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from limner.diffusion.denoiser.coefficients import noise_levels
 from limner.diffusion.faceid import Wish, draw
 from limner.diffusion.machine import out_of_memory_told
 from limner.diffusion.safety import Safety
+from limner.diffusion.schedules import ddim
+from limner.diffusion.schedules import lcm as few_steps
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, ModelType
 from limner.endpoints.base import Pictures, Step, Workshop
+from limner.endpoints.fast import AS_USUAL, FewSteps
 from limner.endpoints.fields import MAX_SEED, Image, seed_of
 from limner.endpoints.ip_adapter_face_id.faces import Observer, Sighting
 from limner.endpoints.ip_adapter_face_id.schema import (
@@ -26,7 +30,15 @@ from limner.endpoints.ip_adapter_face_id.schema import (
     Sample,
     Scores,
 )
-from limner.endpoints.painting import CROP, GRID, Telling, firmly, glimpses, set_up
+from limner.endpoints.painting import (
+    CROP,
+    GRID,
+    Telling,
+    firmly,
+    glimpses,
+    guidance_told,
+    set_up,
+)
 from limner.endpoints.verdict import unsafe
 from limner.sketch.identity import Identity, averaged
 from limner.sketch.instruments import Instruments
@@ -72,7 +84,9 @@ class DiffusionFaceId:
         """A picture of the person in the photos. Raises InputProblem at the field at fault."""
         # 1 What it is drawn with
         kind = MODEL_TYPES[input.model_type]
-        base = self._studio.check(kind, _base(input, kind))
+        fast = input.x_fast or AS_USUAL
+        lcm = fast.lcm_steps is not None
+        base = self._studio.check(kind, _base(input, kind), lcm=lcm)
 
         # 2 The faces, and whose they are
         whose = "" if self._share_caches else pictures.caller
@@ -89,9 +103,11 @@ class DiffusionFaceId:
             said = f"{input.width}×{input.height} is drawn as {width}×{height}: sides are eights"
             yield Step(said, 0.16, "WARN")
 
+        yield from _fast_told(wish, fast)
+
         # 4 All samples in the running batch
         with self._studio.in_use(kind, base):
-            drawn = yield from self._drawn(kind, base, wish)
+            drawn = yield from self._drawn(kind, base, wish, lcm=lcm)
 
         # 5 The most like one answers, checked and handed over
         kept = [sightings[index] for index in identity.kept]
@@ -103,7 +119,7 @@ class DiffusionFaceId:
         )
 
     def _drawn(
-        self, kind: ModelType, base: Path, wish: Wish
+        self, kind: ModelType, base: Path, wish: Wish, *, lcm: bool
     ) -> Generator[Step, None, list[Pixels]]:
         """The pictures; once more in fp32 if the numbers broke in less.
 
@@ -117,7 +133,8 @@ class DiffusionFaceId:
         telling = Telling("Step", wish.steps, (0.2, 0.9), seen)
 
         def painted(exact: bool) -> Generator[Step, None, list[Pixels]]:
-            return telling.of(draw(self._studio.open(kind, base, wish.size, exact=exact), wish))
+            opened = self._studio.open(kind, base, wish.size, exact=exact, lcm=lcm)
+            return telling.of(draw(opened, wish))
 
         with out_of_memory_told(what, less):
             return (yield from firmly(painted, is_exact=self._studio.is_exact, again=0.2))
@@ -183,16 +200,31 @@ def _base(input: IpAdapterFaceIdInput, kind: ModelType) -> str:
 
 def _wish(input: IpAdapterFaceIdInput, sighting: Sighting, identity: Identity, seed: int) -> Wish:
     """The request in the denoiser's words; sample i has the seed after sample i - 1's."""
+    fast = input.x_fast or AS_USUAL
+    lcm = fast.lcm_steps is not None
     return Wish(
         prompt=input.prompt,
         negative_prompt=input.negative_prompt,
         face=identity.embedding,
         crop=align(sighting.rgb, sighting.faces[0], CROP),
-        guidance=input.guidance_scale,
-        steps=input.num_inference_steps,
+        guidance=fast.lcm_guidance if lcm else input.guidance_scale,
+        steps=fast.lcm_steps or input.num_inference_steps,
         size=(_in_grid(input.width), _in_grid(input.height)),
         seeds=tuple((seed + number) % (MAX_SEED + 1) for number in range(input.num_samples)),
+        interval=fast.interval,
     )
+
+
+def _fast_told(wish: Wish, fast: FewSteps) -> Generator[Step]:
+    """What of the request is drawn faster, and what is therefore not read."""
+    if fast.lcm_steps is not None:
+        said = f"{fast.lcm_steps} steps with guidance of {fast.lcm_guidance:g}"
+        unread = "num_inference_steps and guidance_scale are not read"
+        yield Step(f"x_fast: drawn by LCM in {said}; {unread}", 0.17)
+    if wish.interval is not None:
+        scheduler = ddim if fast.lcm_steps is None else few_steps
+        levels = noise_levels(scheduler, wish.steps)
+        yield guidance_told(wish.interval, wish.guidance, levels)
 
 
 def _in_grid(side: int) -> int:

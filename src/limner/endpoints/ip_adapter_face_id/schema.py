@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat
 from pydantic_core import PydanticCustomError
 
 from limner.endpoints.base import Endpoint
+from limner.endpoints.fast import FewSteps, x_fast
 from limner.endpoints.fields import (
     MAX_SEED,
     FalModel,
@@ -156,6 +157,7 @@ class IpAdapterFaceIdInput(FalModel):
         description="Whether to answer with how alike the image and the face are. "
         "Not part of fal's API.",
     )
+    x_fast: FewSteps | None = x_fast()
 
 
 class Sample(FalModel):
@@ -205,7 +207,7 @@ IP_ADAPTER_FACE_ID = Endpoint(
         "sketch": "limner.endpoints.ip_adapter_face_id.sketch:open_engine",
         "diffusion": "limner.endpoints.ip_adapter_face_id.diffusion:open_engine",
     },
-    weighed_by=("model_type", "base_1_5_model_repo", "base_sdxl_model_repo"),
+    weighed_by=("model_type", "base_1_5_model_repo", "base_sdxl_model_repo", "x_fast"),
     example={
         "model_type": "1_5-v1",
         "prompt": "Man cyberpunk, synthwave night city, futuristic, high quality, highly "

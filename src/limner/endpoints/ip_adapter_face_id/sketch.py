@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.endpoints.base import Pictures, Step, Workshop
+from limner.endpoints.fast import NOT_FOLLOWED
 from limner.endpoints.fields import MAX_SEED, Image, seed_of
 from limner.endpoints.ip_adapter_face_id.faces import Observer, Sighting
 from limner.endpoints.ip_adapter_face_id.recipes import TYPES, plan, rounded, style_of
@@ -178,6 +179,8 @@ def _told(input: IpAdapterFaceIdInput, reading: Reading) -> Iterator[Step]:
     given = {"base_1_5_model_repo", "base_sdxl_model_repo"} & input.model_fields_set
     for name in sorted(given):
         yield Step(f"The sketch engine has its own networks and does not use {name}", 0.16)
+    if input.x_fast is not None:
+        yield Step(NOT_FOLLOWED, 0.16, "WARN")
 
 
 def _refined(samples: Sequence[Drawn], steps: int, safety: SafetyChecker) -> Iterator[Step]:
