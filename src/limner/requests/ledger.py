@@ -23,11 +23,9 @@ from limner.requests import (
     figures,
     fleet,
     forgetting,
-    history,
     leasing,
     outbox,
     queueing,
-    register,
     tally,
 )
 from limner.requests.access import Access
@@ -37,19 +35,18 @@ from limner.requests.clock import Clock, SharedClock
 from limner.requests.connections import is_sqlite
 from limner.requests.database import Database
 from limner.requests.fleet import Presence, Seen
-from limner.requests.history import Sought
 from limner.requests.lanes import Keep
 from limner.requests.leaving import Leaving
 from limner.requests.lifecycle import Cancellation, Ended, Reaped, Rules, Standing, StepTaken
 from limner.requests.notices import NoticeBell
+from limner.requests.overview import Overview
 from limner.requests.owed import Owed
-from limner.requests.register import Entry, Wanted
 from limner.requests.request import LogLine, Outcome, Request, Submission
 
 Connection = sa.Connection
 
 
-class Ledger(Access, Owed):
+class Ledger(Access, Overview, Owed):
     """An open ledger. Close it, or use it in a ``with``."""
 
     def __init__(
@@ -283,24 +280,6 @@ class Ledger(Access, Owed):
         return self._database.write(
             lambda connection: forgetting.delete(connection, request_id, self._clock())
         )
-
-    # Who keeps an eye on it
-
-    def ended(self, sought: Sought) -> Future[list[Request]]:
-        """Requests that have ended, with their payloads."""
-        return self._database.read(lambda connection: history.ended(connection, sought))
-
-    def search(self, wanted: Wanted) -> Future[list[Entry]]:
-        """The newest requests that match."""
-        return self._database.read(lambda connection: register.search(connection, wanted))
-
-    def census(self) -> Future[dict[str, dict[str, int]]]:
-        """How many requests of each endpoint wait and run."""
-        return self._database.read(register.census)
-
-    def figures(self) -> Future[figures.Figures]:
-        """How everything stands now, in figures."""
-        return self._database.read(lambda connection: figures.figures(connection, self._clock()))
 
 
 def _done(ended: Ended) -> list[str]:
