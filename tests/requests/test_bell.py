@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
+
+import pytest
 
 from limner.requests.bell import bell_folder
 from limner.requests.ledger import Ledger
@@ -30,6 +33,17 @@ def test_the_bell_wakes_another_process(url: str) -> None:
     with Ledger(url) as ledger:
         submit(ledger)
     assert listener.communicate()[0] == "True\n"
+
+
+def test_a_long_name_of_the_temporary_folder_keeps_no_bell_from_ringing(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket's path has 107 bytes at most."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
+    heard = threading.Event()
+    with Ledger(url) as ledger, ledger.hear(lambda topic: topic == "queued" and heard.set()):
+        submit(ledger)
+        assert heard.wait(10)
 
 
 def test_a_dead_listener_is_forgotten(tmp_path: Path) -> None:

@@ -148,18 +148,15 @@ NO_HOSTS = {
 
 
 @pytest.mark.parametrize("hook", NO_HOSTS)
-def test_what_can_never_arrive_is_given_up_at_once_and_the_request_says_so(
-    ledger: Ledger, clock: Clock, hook: str
-) -> None:
+def test_what_can_never_arrive_is_given_up_at_once(ledger: Ledger, clock: Clock, hook: str) -> None:
     door = Door(allow_private=False, max_bytes=1, timeout=5)
     request_id = owe(ledger, hook)
     assert attempt_all(ledger, clock, door.post, request_id) == []
     given_up = state(ledger, request_id)
     assert given_up is not None
     assert (given_up.attempts, given_up.last_error) == (1, NO_HOSTS[hook])
-    (line,) = ledger.logs(request_id).result()
-    told = f"The webhook was given up after 1 attempt(s): {NO_HOSTS[hook]}"
-    assert (line.level, line.message, line.at.timestamp()) == ("WARN", told, clock.now)
+    # Its log is of the drawing: the last line is what fal's clients show.
+    assert ledger.logs(request_id).result() == []
 
 
 @pytest.mark.parametrize(

@@ -24,17 +24,24 @@ from pathlib import Path
 #: Largest datagram; topics beyond it are left to the half-second look.
 MOST_BYTES = 60_000
 
+#: Bytes in the path of a socket, and of what is added to the folder for one: a process and 32 bits.
+LONGEST, LONGEST_EAR = 103, 20
+
 
 def bell_folder(url: str) -> Path | None:
     """A folder only this user can enter, the same for every process that opens ``url``.
 
-    Under the system's temporary folder because a socket's path may have 107 bytes at most.
-    None where Unix sockets do not exist or the folder is somebody else's.
+    Under the system's temporary folder because a socket's path may have LONGEST bytes at most;
+    under ``/tmp`` where that one's own name is too long. None where Unix sockets do not exist or
+    the folder is somebody else's.
     """
     if not hasattr(socket, "AF_UNIX") or not hasattr(os, "getuid"):
         return None
     name = hashlib.sha256(url.encode()).hexdigest()[:16]
-    folder = Path(tempfile.gettempdir()) / f"limner-{os.getuid()}-{name}"
+    under = f"limner-{os.getuid()}-{name}"
+    folder = Path(tempfile.gettempdir()) / under
+    if len(os.fsencode(folder)) + LONGEST_EAR > LONGEST:
+        folder = Path("/tmp") / under
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from limner.requests.request import Outcome
 from limner.requests.rows import to_json
-from limner.requests.tables import logs, requests, webhooks
+from limner.requests.tables import requests, webhooks
 
 #: Whose webhooks those of a server without keys are.
 LOCAL = "local"
@@ -145,25 +145,17 @@ def failed(
     status: int | None,
     error: str,
     retry_at: float | None,
-    now: float,
 ) -> None:
-    """It did not arrive; try again at ``retry_at``, or never, which its request's log is told.
+    """It did not arrive; try again at ``retry_at``, or never.
 
     Unless it did since: whoever was silent for longer than its lease says so too late.
     """
     if retry_at is None and _let_go(connection, delivery_id):
         return
-    owed = connection.execute(
+    connection.execute(
         webhooks.update()
         .where(webhooks.c.id == delivery_id, webhooks.c.delivered_at.is_(None))
         .values(due_at=retry_at, last_status=status, last_error=error)
-        .returning(webhooks.c.request_id, webhooks.c.attempts)
-    ).first()
-    if owed is None or retry_at is not None:
-        return
-    told = f"The webhook was given up after {owed.attempts} attempt(s): {error}"
-    connection.execute(
-        logs.insert().values(request_id=owed.request_id, at=now, level="WARN", message=told)
     )
 
 

@@ -42,9 +42,8 @@ class Owed:
         """It did not arrive; try again after ``pause`` seconds, or never."""
 
         def failed(connection: sa.Connection) -> None:
-            now = self._clock()
-            retry_at = None if pause is None else now + pause
-            outbox.failed(connection, delivery_id, status, error, retry_at, now)
+            retry_at = None if pause is None else self._clock() + pause
+            outbox.failed(connection, delivery_id, status, error, retry_at)
 
         return self._database.write(failed)
 

@@ -2,8 +2,7 @@
 
 The outbox row was written in the transaction of the outcome; here it is sent until the receiver
 says 2xx. Retried: timeouts, network errors, any other status; a redirect and a private target are
-final, as at fal, and so is an address that no host can have. What is given up says so in the
-request's log.
+final, as at fal, and so is an address that no host can have.
 Knows the outbox and the safe door; knows no endpoint.
 """
 
