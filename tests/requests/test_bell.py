@@ -41,7 +41,12 @@ def test_a_long_name_of_the_temporary_folder_keeps_no_bell_from_ringing(
     """A socket's path has 107 bytes at most."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
     heard = threading.Event()
-    with Ledger(url) as ledger, ledger.hear(lambda topic: topic == "queued" and heard.set()):
+
+    def hear(topic: str) -> None:
+        if topic == "queued":
+            heard.set()
+
+    with Ledger(url) as ledger, ledger.hear(hear):
         submit(ledger)
         assert heard.wait(10)
 
