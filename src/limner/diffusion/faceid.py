@@ -26,7 +26,7 @@ from limner.diffusion.load import Base
 from limner.diffusion.machine import Machine
 from limner.diffusion.projection import FaceTokens, PlusFaceTokens, build_projection
 from limner.diffusion.residence import Residence
-from limner.diffusion.sampling import Condition, Decoded, Progress, Task, constant
+from limner.diffusion.sampling import Condition, Decoded, Interval, Progress, Task, constant
 from limner.diffusion.schedules import ddim
 from limner.diffusion.text import say
 from limner.diffusion.weights import ModelType
@@ -69,7 +69,7 @@ class Wish:
     size: tuple[int, int]
     seeds: tuple[int, ...]
     #: Noise levels between which guidance acts (``Task``); None is everywhere.
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
     #: Whose share of the device it uses.
     caller: str = ""
     #: For whom what is read is remembered; "" is everybody.
@@ -127,8 +127,15 @@ def denoise(faceid: FaceId, wish: Wish) -> Generator[Progress, None, list[Tensor
         negative = Condition(said[1], (no_face(faceid),)) if guided else None
 
     # 2 From noise to latents
-    said = positive, negative, wish.guidance, (constant(STRENGTH),)
-    task = Task(*said, wish.size, wish.steps, interval=wish.interval)
+    task = Task(
+        positive,
+        negative,
+        wish.guidance,
+        (constant(STRENGTH),),
+        wish.size,
+        wish.steps,
+        interval=wish.interval,
+    )
     work = Work(faceid.network, faceid.scheduler, task, wish.caller)
     with faceid.residence.painting():
         return (yield from faceid.denoiser.draw(work, wish.seeds))

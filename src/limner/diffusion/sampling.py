@@ -22,6 +22,15 @@ LATENT_CHANNELS = 4
 SEEDS = 2**32
 
 
+#: Noise levels between which guidance acts, in deviations of noise.
+Interval = tuple[float, float]
+
+
+def is_within(level: float, interval: Interval) -> bool:
+    """Is there more noise than the interval's first number, and no more than its second?"""
+    return interval[0] < level <= interval[1]
+
+
 @dataclass(frozen=True, eq=False)
 class Condition:
     """What one pass of the UNet is told: text, and one row of tokens for each adapter."""
@@ -70,13 +79,13 @@ class Task:
     control: Control | None = None
     #: Further ControlNets; what all of them add is summed.
     beside: tuple[Control, ...] = ()
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
 
     def is_guided(self, level: float) -> bool:
         """Whether guidance acts where there is so much noise."""
         if self.negative is None:
             return False
-        return self.interval is None or self.interval[0] < level <= self.interval[1]
+        return self.interval is None or is_within(level, self.interval)
 
     @property
     def controls(self) -> tuple[Control, ...]:

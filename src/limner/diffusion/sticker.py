@@ -37,6 +37,7 @@ from limner.diffusion.sampling import (
     Condition,
     Control,
     Draft,
+    Interval,
     Progress,
     Task,
     constant,
@@ -107,7 +108,7 @@ class StickerWish:
     #: How near things are, [height, width, 3]; None leaves depth to the networks.
     depth: Pixels | None = None
     #: Noise levels between which guidance acts (``Task``); None is everywhere.
-    interval: tuple[float, float] | None = None
+    interval: Interval | None = None
     #: Whose share of the device it uses.
     caller: str = ""
     #: For whom what is read is remembered; "" is everybody.

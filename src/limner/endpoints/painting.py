@@ -22,7 +22,7 @@ from limner.diffusion.machine import (
     this_machine,
 )
 from limner.diffusion.safety import Safety
-from limner.diffusion.sampling import Decoded, Progress
+from limner.diffusion.sampling import Decoded, Interval, Progress, is_within
 from limner.endpoints.base import Step, Workshop
 from limner.errors import BrokenPicture
 from limner.sketch.instruments import Instruments
@@ -33,9 +33,6 @@ from limner.stages.safety import SafetyChecker
 CROP = 224
 #: Sides of pictures are multiples of this: of a latent's pixel.
 GRID = 8
-
-#: Noise levels between which guidance acts.
-Interval = tuple[float, float]
 
 Drawn = TypeVar("Drawn")
 
@@ -57,11 +54,10 @@ def glimpses(steps: int, *, xl: bool, checked: SafetyChecker | None) -> Seen:
 
 def guidance_told(interval: Interval, guidance: float, levels: Sequence[float]) -> Step:
     """In how many steps, at these noise levels, guidance acts."""
-    low, high = interval
-    number = sum(low < level <= high for level in levels)
-    where = f"where noise is above {low:g} and at most {high:g}"
     if guidance <= 1:
         return Step("x_fast: there is no guidance to rest, it is 1 or less", 0.17, "WARN")
+    number = sum(is_within(level, interval) for level in levels)
+    where = f"where noise is above {interval[0]:g} and at most {interval[1]:g}"
     return Step(f"x_fast: guidance acts in {number} of {len(levels)} steps, {where}", 0.17)
 
 
