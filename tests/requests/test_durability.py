@@ -13,8 +13,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from limner.requests.connections import Unwritable
 from limner.requests.database import Database, SchemaTooNew
-from limner.requests.lanes import Closed, Keep, Unwritable
+from limner.requests.lanes import Closed, Keep
 from limner.requests.ledger import Ledger
 from limner.requests.request import Status, Submission
 from limner.requests.tables import schema, secrets

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from limner.requests import journal
-from limner.requests.acknowledging import Unreachable
+from limner.requests.connections import Unreachable
 from limner.requests.database import Database
 from limner.requests.journal import Journal
 from limner.requests.lanes import Keep

@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from limner.requests.connections import BadDatabaseUrl
+from limner.requests.connections import BadDatabaseUrl, Unreachable
 from limner.requests.keyring import Secret
-from limner.requests.lanes import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Cancellation, Standing
 from limner.requests.request import Outcome, Request, Submission

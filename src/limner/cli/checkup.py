@@ -29,7 +29,7 @@ from limner.cli.house import open_home, open_ledger, package_index, workshop
 from limner.cli.serve import PLAYGROUND, is_loopback
 from limner.endpoints import ENDPOINTS
 from limner.errors import EngineUnavailable
-from limner.requests.lanes import Unreachable
+from limner.requests.connections import Unreachable
 from limner.settings import Settings
 from limner.sketch.networks import NETWORKS, SKETCH, locate
 from limner.worker.engines import choose

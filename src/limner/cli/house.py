@@ -52,7 +52,8 @@ def open_ledger(settings: Settings) -> Ledger:
     url = settings.database_url.get_secret_value() if settings.database_url else ""
     if not url:
         file = open_home(settings) / "limner.db"
-        file.touch(mode=0o600)  # the folder may be the operator's own, and open to others
+        if not file.exists():
+            file.touch(mode=0o600)  # the folder may be the operator's own, and open to others
         url = f"sqlite:///{file}"
     return Ledger(url, lease=settings.lease, retention=settings.retention)
 

@@ -12,15 +12,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from limner.errors import OurFault
+from limner.requests.connections import Unreachable
 from limner.requests.journal import Journal
 
 #: A future and what it is to be told.
 Answer = tuple[Future[Any], Any]
-
-
-class Unreachable(OurFault):
-    """The database is gone, or was lost before it said whether it kept what it was told."""
 
 
 class Acknowledger:

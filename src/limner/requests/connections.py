@@ -49,6 +49,14 @@ class BadDatabaseUrl(OurFault):
     """The address of the database is not one that can be used."""
 
 
+class Unreachable(OurFault):
+    """The database is gone, or was lost before it said whether it kept what it was told."""
+
+
+class Unwritable(Unreachable):
+    """The database's disk is full or may only be read: surely nothing was kept."""
+
+
 def is_sqlite(url: str) -> bool:
     """Does ``url`` lead to a file of SQLite's?"""
     return url.startswith("sqlite:")
@@ -84,7 +92,6 @@ def sqlite_engine(url: str, *, writes: bool) -> sa.Engine:
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT}",
             "journal_mode=WAL",
-            "synchronous=FULL",
             # Deleting deletes: freed pages are overwritten, not left to be read.
             "secure_delete=ON",
         ):

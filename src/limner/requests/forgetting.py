@@ -57,9 +57,8 @@ def delete(connection: sa.Connection, request_id: str, now: float) -> tuple[str,
     ).first()
     if row is None:
         return None
-    # First, so that one being given up just now has said so in the log before that goes.
-    connection.execute(webhooks.delete().where(webhooks.c.request_id == request_id))
     _forget(connection, [request_id])
+    connection.execute(webhooks.delete().where(webhooks.c.request_id == request_id))
     given = request_from(row).submission.files_given
     alone = [name for name in given if not _is_named(connection, name, row.key_id)]
     names = tuple(dict.fromkeys([*_going(connection, row.files, row.key_id), *alone]))

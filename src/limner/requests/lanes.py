@@ -27,8 +27,16 @@ import structlog
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from limner.errors import OurFault, whereabouts
-from limner.requests.acknowledging import Acknowledger, Answer, Unreachable
-from limner.requests.connections import commit_waits, has_no_room, is_broken, is_lost, was_undone
+from limner.requests.acknowledging import Acknowledger, Answer
+from limner.requests.connections import (
+    Unreachable,
+    Unwritable,
+    commit_waits,
+    has_no_room,
+    is_broken,
+    is_lost,
+    was_undone,
+)
 from limner.requests.journal import Journal
 
 log = structlog.get_logger(__name__)
@@ -45,10 +53,6 @@ PATIENCE, LOOK_EVERY = 10.0, 0.2
 
 class Closed(OurFault):
     """The database was closed before it could be asked."""
-
-
-class Unwritable(Unreachable):
-    """The database's disk is full or may only be read: surely nothing was kept."""
 
 
 class Keep(IntEnum):

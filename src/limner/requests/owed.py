@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 
-import sqlalchemy as sa
-
 from limner.requests import leaving, outbox
 from limner.requests.clock import Clock
 from limner.requests.database import Database
@@ -40,12 +38,10 @@ class Owed:
         self, delivery_id: int, status: int | None, error: str, *, pause: float | None
     ) -> Future[None]:
         """It did not arrive; try again after ``pause`` seconds, or never."""
-
-        def failed(connection: sa.Connection) -> None:
-            retry_at = None if pause is None else self._clock() + pause
-            outbox.failed(connection, delivery_id, status, error, retry_at)
-
-        return self._database.write(failed)
+        retry_at = None if pause is None else self._clock() + pause
+        return self._database.write(
+            lambda connection: outbox.failed(connection, delivery_id, status, error, retry_at)
+        )
 
     def deliveries(self, request_id: str) -> Future[list[Delivery]]:
         """Every delivery of a request, oldest first."""

@@ -20,8 +20,8 @@ from limner.endpoints.base import Endpoint
 from limner.files.room import Room
 from limner.files.seals import Seals
 from limner.files.store import FileStore
+from limner.requests.connections import Unreachable
 from limner.requests.keyring import Secret
-from limner.requests.lanes import Unreachable
 from limner.requests.ledger import Ledger
 from limner.server import problems
 from limner.server.desk import DeskParts, desk_router

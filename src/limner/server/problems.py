@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from limner.errors import OUR_FAULT, Answer, CallersFault, Refused, whereabouts
-from limner.requests.lanes import Unreachable
+from limner.requests.connections import Unreachable
 from limner.server.guards import GUARDS
 
 log = structlog.get_logger(__name__)

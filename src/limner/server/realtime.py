@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocketDisconnect
 
 from limner.errors import OUR_FAULT, CallersFault, Refused, bad_request, whereabouts
-from limner.requests.lanes import Unreachable
+from limner.requests.connections import Unreachable
 from limner.requests.request import Request
 from limner.server.frames import Frame, read, receive, send, send_json
 from limner.server.intake import App, Intake

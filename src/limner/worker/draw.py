@@ -24,7 +24,7 @@ from limner.errors import (
     OutOfMemory,
     whereabouts,
 )
-from limner.requests.lanes import Unreachable
+from limner.requests.connections import Unreachable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request

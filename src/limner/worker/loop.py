@@ -20,8 +20,8 @@ from limner.errors import OUR_FAULT, whereabouts
 from limner.files.seals import Seals
 from limner.files.store import FileStore
 from limner.requests.claiming import Claimed
+from limner.requests.connections import Unreachable, Unwritable
 from limner.requests.keyring import Secret
-from limner.requests.lanes import Unreachable, Unwritable
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import CANCELLED, Standing
 from limner.requests.request import Outcome, Request
