@@ -236,6 +236,7 @@ def web_server(app: FastAPI, listen: Listen, settings: Settings) -> uvicorn.Serv
     config = uvicorn.Config(
         app,
         access_log=False,  # a query may hold a token or a webhook's address
+        log_config=None,  # its lines are told as all others' are
         log_level="warning",
         http=Http11,
         ssl_certfile=listen.tls_cert,
