@@ -91,6 +91,16 @@ def test_nothing_of_ours_may_become_root_or_ask_the_cluster() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_the_load_balancer_logs_no_address() -> None:
+    """By itself nginx logs every call's address, and of errors too: tokens, seals, prompts."""
+    said = (DEPLOY / "nginx.conf").read_text()
+    (name, layout) = re.findall(r"log_format (\w+) '(.*)';", said)[0]
+    told = {"remote_addr", "time_iso8601", "request_method", "status", "body_bytes_sent"}
+    assert set(re.findall(r"\$(\w+)", layout)) == {*told, "request_time"}
+    assert re.findall(r"access_log (.*);", said) == [f"/dev/stdout {name}"]
+    assert re.findall(r"error_log (.*);", said) == ["/dev/stderr crit"]
+
+
 def test_units_that_share_a_folder_share_a_user() -> None:
     """systemd gives a state folder to the unit's user, and DynamicUser= is one for each unit."""
     users: dict[str, set[str]] = {}
