@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,10 @@ from pydantic import BaseModel
 from limner.endpoints.base import Endpoint, Pictures, Step, Workshop
 from limner.files.disk import DiskStore
 from limner.requests.ledger import Ledger
+from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request, Status, Submission
 from limner.stages.fetch import Door
+from limner.worker import draw
 from limner.worker.engines import Engines
 from limner.worker.loop import Worker, WorkerParts
 from limner.worker.pictures import PictureRules
@@ -111,6 +113,19 @@ def working(
         assert not thread.is_alive()
 
 
+class Unheard(Ledger):
+    """A ledger from which nobody hears anything of a running request."""
+
+    def step(self, request_id: str, attempt: int, taken: StepTaken) -> Future[Standing]:
+        """Never answered."""
+        super().step(request_id, attempt, taken).result()
+        return Future()
+
+    def hear(self, heard: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Nothing."""
+        return super().hear(lambda topic: None if "cancel" in topic else heard(topic))
+
+
 def submit(ledger: Ledger) -> str:
     return ledger.submit(Submission(HERE, {})).result().id
 
@@ -123,6 +138,22 @@ def now(ledger: Ledger, request_id: str) -> Request:
 
 def until(look: Callable[[], bool]) -> None:
     assert eventually(look)
+
+
+def test_what_is_drawn_after_its_cancel_is_thrown_away(
+    url: str, engine: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "STEP_PATIENCE", 0.05)
+    with Unheard(url, lease=30) as ledger, working(ledger, tmp_path / "files", slots=1):
+        request_id = submit(ledger)
+        until(lambda: len(engine.gates) == 1)
+        ledger.cancel(request_id).result()
+        engine.gates[0].set()
+        until(lambda: now(ledger, request_id).status is Status.DONE)
+        outcome = now(ledger, request_id).outcome
+        assert outcome is not None
+        assert (outcome.http_status, outcome.files) == (499, ())
+        until(lambda: not list((tmp_path / "files").glob("[!.]*/*")))
 
 
 def test_a_request_lost_and_claimed_again_by_the_same_worker_is_finished(

@@ -193,7 +193,10 @@ class Worker:
             if outcome is not None:
                 done = self._parts.ledger.finish(request.id, request.attempt, outcome).result()
                 kept = done and bool(outcome.files)
-                log.info("request_done", request_id=request.id, status=outcome.http_status)
+                if done:
+                    log.info("request_done", request_id=request.id, status=outcome.http_status)
+                else:
+                    log.info("outcome_unwanted", request_id=request.id)
         except Exception as fault:  # noqa: BLE001 - when its lease has ended it is drawn again
             log.error("finish_failed", request_id=request.id, fault=whereabouts(fault))
             # One that was lost in its commit may have been kept: its pictures stay for their time.
