@@ -238,6 +238,67 @@ def test_an_outcome_that_could_not_be_written_is_drawn_again(
         assert now(ledger, request_id).attempt == 2
 
 
+class SlowDisk(Ledger):
+    """A ledger whose outcomes are written when the test says so."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.may = threading.Event()
+
+    def finish(self, request_id: str, attempt: int, outcome: Outcome) -> Future[bool]:
+        """Write it later."""
+        written: Future[bool] = Future()
+
+        def write() -> None:
+            self.may.wait(30)
+            written.set_result(super(SlowDisk, self).finish(request_id, attempt, outcome).result())
+
+        threading.Thread(target=write).start()
+        return written
+
+
+def test_the_next_is_drawn_while_the_outcome_before_it_is_written(
+    url: str, engine: Gated, tmp_path: Path
+) -> None:
+    with SlowDisk(url) as ledger:
+        first, second = submit(ledger), submit(ledger)
+        with working(ledger, tmp_path / "files", slots=1):
+            for number in range(2):
+                until(lambda number=number: len(engine.gates) > number)
+                engine.gates[number].set()
+            assert now(ledger, first).status is Status.RUNNING
+            threading.Timer(0.3, ledger.may.set).start()
+        # Its worker did not leave before both were written.
+        assert {now(ledger, each).status for each in (first, second)} == {Status.DONE}
+
+
+class TakenAway(DiskStore):
+    """A store that takes its time to delete."""
+
+    may = threading.Event()
+
+    def delete(self, name: str) -> bool:
+        """Wait for the test."""
+        self.may.wait(30)
+        return super().delete(name)
+
+
+def test_a_store_that_is_slow_to_delete_holds_up_no_ledger(
+    url: str, engine: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "STEP_PATIENCE", 0.05)
+    store = TakenAway(tmp_path / "files")
+    with Unheard(url) as ledger:
+        cancelled = submit(ledger)
+        with working(ledger, store, slots=1):
+            until(lambda: len(engine.gates) == 1)
+            ledger.cancel(cancelled).result()
+            engine.gates[0].set()
+            until(lambda: now(ledger, cancelled).status is Status.DONE)
+            assert ledger.submit(Submission("an/other", {})).result(10)
+            store.may.set()
+
+
 class StuckStore(DiskStore):
     """A store from which nothing can be taken away, as on a disk that became read-only."""
 
