@@ -165,6 +165,15 @@ def test_a_cancelled_request_that_is_given_back_ends(ledger: Ledger) -> None:
     assert (ended.status, ended.outcome.http_status) == (Status.DONE, 499)
 
 
+def test_several_are_looked_at_together(ledger: Ledger) -> None:
+    one, other = submit(ledger), submit(ledger)
+    assert ledger.get_all([other.id, "none", one.id, other.id]).result() == [
+        other, None, one, other,
+    ]  # fmt: skip
+    assert ledger.get_all([one.id]).result() == [one]
+    assert ledger.get_all([]).result() == []
+
+
 def test_no_outcome_comes_after_a_cancel_that_was_accepted(ledger: Ledger) -> None:
     submit(ledger, webhook_url="http://caller/hook")
     request = claim(ledger)

@@ -123,6 +123,10 @@ class Ledger(Access, Overview, Owed):
         """A request, or None."""
         return self._database.read(lambda connection: queueing.get(connection, request_id))
 
+    def get_all(self, ids: Sequence[str]) -> Future[list[Request | None]]:
+        """:meth:`get` for each of several, of one instant."""
+        return self._database.read(lambda connection: queueing.get_all(connection, ids))
+
     def position(self, request_id: str) -> Future[int | None]:
         """How many waiting requests go before this one; None when it does not wait."""
         return self._database.read(lambda connection: tally.position(connection, request_id))
