@@ -28,6 +28,7 @@ from limner.server.keys import Caller
 from limner.server.numerals import is_whole
 from limner.server.problems import AWAY, as_response, in_words
 from limner.server.queue import outcome_headers
+from limner.server.waiting import Waiting
 from limner.server.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -154,14 +155,11 @@ async def converse(socket: WebSocket, desk: Desk, answer: Answer, buffering: int
     ``buffering``: how many may wait before the oldest is dropped, because a live picture is worth
     more than those before it (fal's own app does so); None: none is dropped.
     """
-    waiting: asyncio.Queue[Frame] = asyncio.Queue(buffering or MOST_BUFFERED)
+    waiting = Waiting(buffering or MOST_BUFFERED, dropping=buffering is not None)
 
     async def listen() -> None:
         while True:
-            frame = await receive(socket)
-            if buffering is not None and waiting.full():
-                waiting.get_nowait()
-            await waiting.put(frame)
+            await waiting.put(await receive(socket))
 
     async def answer_each() -> None:
         while True:
