@@ -66,8 +66,8 @@ def test_the_oldest_go_when_as_many_bytes_wait_as_may() -> None:
     async def run() -> None:
         waiting = Waiting(3, dropping=True, most_bytes=10)
         assert await put(waiting, [b"1", b"2", b"3", b"4"]) == 4
-        assert await put(waiting, [b"12345678"]) == 1
-        assert await taken(waiting) == [b"3", b"4", b"12345678"]
+        assert await put(waiting, [b"123456789"]) == 1
+        assert await taken(waiting) == [b"4", b"123456789"]
 
     asyncio.run(run())
 
