@@ -201,6 +201,18 @@ def test_parts_are_joined_in_the_order_of_their_numbers(store: FileStore) -> Non
     assert stored.sha256 == hashlib.sha256(b"12310").hexdigest()
 
 
+def test_a_large_file_is_joined_of_its_parts(store: FileStore) -> None:
+    # Clients send in parts what has 90 MB and more; a store may write that in another way.
+    name = reserve("big.bin")
+    parts = [bytes([number]) * 3_000_000 for number in (1, 2, 3)]
+    for number, content in enumerate(parts, 1):
+        store.save_part(name, number, [content])
+    stored = store.join_parts(name, [1, 2, 3], FOREVER)
+    assert stored is not None
+    assert stored.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
+    assert read(store, name) == b"".join(parts)
+
+
 def test_joining_again_is_the_same_file(store: FileStore) -> None:
     name = reserve()
     store.save_part(name, 1, [b"x"])

@@ -20,6 +20,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
@@ -169,7 +170,7 @@ class S3Store:
             return self.find(name)  # unless another call has just joined them
         try:
             pieces = (piece for part in parts for piece in self._bucket.get(part).stream(CHUNK))
-            stored = self.save(name, map(bytes, pieces), said)
+            stored = self.save(name, _read_apart(map(bytes, pieces)), said)
         except FileNotFoundError:
             return self.find(name)  # another call joined them first
         self._bucket.delete(sorted(sent))
@@ -263,6 +264,16 @@ class S3Store:
         self._bucket.delete(f"about/{name}")
         self._bucket.delete(about["content"])
         return True
+
+
+def _read_apart(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """``pieces``, each read on a thread of its own: obstore, which writes them, runs on this one.
+
+    It cannot be asked again from within, and panics.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="parts") as reader:
+        while (piece := reader.submit(next, pieces, None).result()) is not None:
+            yield piece
 
 
 def _check(name: str) -> None:
