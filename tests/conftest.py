@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from limner.cli.house import OthersLines
 from tests.rig.postgres import Postgres
 from tests.rig.process import ROOT, Server
 from tests.rig.s3 import S3
@@ -25,6 +26,8 @@ def own_log() -> Iterator[None]:
     yield
     structlog.reset_defaults()
     uvicorn.filters[:] = filters
+    for handler in [each for each in logging.root.handlers if isinstance(each, OthersLines)]:
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -80,6 +81,14 @@ def test_a_clock_that_is_set_back_keeps_no_dead_workers_request(
     found = ledger.get(alive.id).result()
     assert found is not None
     assert found.inference_time == 0  # rather than minus an hour
+
+
+def test_an_idempotency_key_may_be_as_long_as_a_head_can_hold(ledger: Ledger) -> None:
+    """PostgreSQL's indexes take 2,704 bytes of a text that does not pack."""
+    said = random.Random(0).randbytes(30_000).hex()
+    first = submit(ledger, idempotency_key=said)
+    assert submit(ledger, idempotency_key=said).id == first.id
+    assert submit(ledger, idempotency_key=said[:-1]).id != first.id
 
 
 def test_the_same_idempotency_key_is_the_same_request(ledger: Ledger) -> None:

@@ -17,6 +17,7 @@ from typing import TextIO, cast
 import structlog
 
 from limner.endpoints.base import Workshop
+from limner.errors import whereabouts
 from limner.files.disk import DiskStore
 from limner.files.room import DiskRoom
 from limner.files.s3 import S3Store, open_bucket
@@ -187,6 +188,27 @@ def set_up_logging(settings: Settings) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Lines(sys.stderr))),
     )
     logging.getLogger("uvicorn.error").addFilter(is_no_traceback_of_a_call)
+    others = logging.getLogger()
+    for before in [handler for handler in others.handlers if isinstance(handler, OthersLines)]:
+        others.removeHandler(before)
+    others.addHandler(OthersLines(logging.WARNING))
+
+
+class OthersLines(logging.Handler):
+    """What libraries log by Python's own means, as lines like ours, without what faults say.
+
+    Of a message only its first line: asyncio shows the fault of a task in those that follow.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell of one record."""
+        fault = record.exc_info[1] if record.exc_info else None
+        structlog.get_logger().log(
+            record.levelno,
+            record.getMessage().partition("\n")[0],
+            logger=record.name,
+            **({} if fault is None else {"fault": whereabouts(fault)}),
+        )
 
 
 class Lines:

@@ -178,9 +178,13 @@ class S3Store:
     @_asking()
     def join_parts(self, name: str, numbers: Sequence[int], said: Description) -> StoredFile | None:
         """See FileStore."""
-        if (already := self.find(name)) is not None or not NAME.fullmatch(name):
-            return already
+        if not NAME.fullmatch(name):
+            return None
         sent = {part["path"] for part in self._objects(f"parts/{name}")}
+        if (already := self.find(name)) is not None:
+            # Parts that came after the first joining are of no file.
+            self._bucket.delete(sorted(sent))
+            return already
         parts = [f"parts/{name}/{number:05d}" for number in sorted(set(numbers))]
         if not parts or not sent.issuperset(parts):
             return self.find(name)  # unless another call has just joined them

@@ -14,7 +14,7 @@ from limner.requests import keyring, turns
 from limner.requests.lifecycle import CANCELLED, Cancellation, Rules, end, ending
 from limner.requests.prepared import Prepared
 from limner.requests.request import LogLine, Outcome, Request, Submission, new_id
-from limner.requests.rows import log_line_from, request_from, submission_values
+from limner.requests.rows import kept_key, log_line_from, request_from, submission_values
 from limner.requests.tables import logs, requests
 from limner.requests.tally import waiting
 
@@ -99,7 +99,7 @@ def _same(connection: sa.Connection, submission: Submission) -> Request | None:
     row = connection.execute(
         sa.select(requests).where(
             COLUMNS.key_id == submission.key_id,
-            COLUMNS.idempotency_key == submission.idempotency_key,
+            COLUMNS.idempotency_key == kept_key(submission.idempotency_key),
         )
     ).first()
     return request_from(row) if row is not None else None
