@@ -8,7 +8,6 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,26 +17,11 @@ import pytest
 import structlog
 import uvicorn
 
-from limner.cli.house import OthersLines, is_no_traceback_of_a_call, set_up_logging
+from limner.cli.house import set_up_logging
 from limner.settings import Settings
 from tests.rig.process import Server, eventually
 
 SECRET = "a person who must not be named"
-
-
-@pytest.fixture
-def logging_set_up() -> Iterator[None]:
-    """As ``limner serve`` does it, and undone."""
-    set_up_logging(Settings())
-    yield
-    undo()
-
-
-def undo() -> None:
-    structlog.reset_defaults()
-    logging.getLogger("uvicorn.error").removeFilter(is_no_traceback_of_a_call)
-    for handler in [each for each in logging.root.handlers if isinstance(each, OthersLines)]:
-        logging.root.removeHandler(handler)
 
 
 async def broken(scope: Any, receive: Any, send: Any) -> None:
@@ -59,8 +43,8 @@ async def fail_once() -> None:
     await serving
 
 
-@pytest.mark.usefixtures("logging_set_up")
 def test_uvicorn_does_not_tell_what_a_call_failed_with(caplog: pytest.LogCaptureFixture) -> None:
+    set_up_logging(Settings())
     with caplog.at_level(logging.DEBUG):
         asyncio.run(fail_once())
     assert SECRET not in caplog.text
@@ -83,11 +67,8 @@ def test_what_libraries_log_are_lines_of_json_without_what_a_fault_says(
 ) -> None:
     set_up_logging(Settings())
     set_up_logging(Settings())  # twice is told once
-    try:
-        asyncio.run(forget_a_failed_task())
-        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
-    finally:
-        undo()
+    asyncio.run(forget_a_failed_task())
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     said = capfd.readouterr().err
     assert SECRET not in said
     lost, invalid = [json.loads(line) for line in said.splitlines()]
@@ -119,6 +100,5 @@ def test_a_line_for_which_there_is_no_room_stops_nobody(monkeypatch: pytest.Monk
     try:
         structlog.get_logger().error("request_failed")
     finally:
-        undo()
         with suppress(OSError):  # what could not be written cannot be when it is closed
             full.close()

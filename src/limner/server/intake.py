@@ -206,8 +206,9 @@ def _hint(endpoint: Endpoint, said: str | None, raw: Any) -> str | None:
     if said:
         return f"said {said[:LONGEST_HINT]}"
     fields = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
-    weighed = [str(fields.get(name)) for name in endpoint.weighed_by]
-    return " ".join([endpoint.id, *weighed])[:LONGEST_HINT] if weighed else None
+    if endpoint.weighed_by is None:
+        return None
+    return " ".join([endpoint.id, *endpoint.weighed_by(fields)])[:LONGEST_HINT]
 
 
 def _priority(value: str | None) -> Priority:
