@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from limner.requests import lanes
 from limner.requests.connections import Unreachable, Unwritable, sqlite_engine
 from limner.requests.journal import Journal
-from limner.requests.lanes import Keep, Lane, Task, Way
+from limner.requests.lanes import Closed, Keep, Lane, Task, Way
 
 #: Long enough for a machine that is busy; nobody waits for it who is answered.
 SOON = 20
@@ -281,3 +281,15 @@ def test_a_bell_that_fails_takes_nobodys_answer(open_rig: Callable[..., Rig]) ->
 
     assert [each.result() for each in rig.together(ask)] == ["a noted", "kept"]
     assert rig.kept() == ["a"]
+
+
+def test_a_closed_lane_has_done_what_was_asked_and_takes_nothing_more(
+    open_rig: Callable[..., Rig],
+) -> None:
+    rig = open_rig(at_once=2)
+    asked = [rig.ask(name) for name in "abcde"]
+    rig.lane.close()
+    assert [each.done() for each in asked] == [True] * 5
+    with pytest.raises(Closed):
+        rig.ask("late").result(SOON)
+    assert rig.kept() == list("abcde")
