@@ -30,6 +30,7 @@ class Asked(BaseModel):
     must: str
     size: Inner | Literal["small", "large"] = "small"
     inner: Inner | None = None
+    named: Inner | str = ""
     words: list[Annotated[str, Field(min_length=1, max_length=3)]] = []
     many: list[Inner] = Field([], min_length=2, max_length=3)
     share: float = Field(0.5, le=1, allow_inf_nan=False)
@@ -63,6 +64,9 @@ def entries(raw: Any, *, strict: bool = False) -> list[dict[str, Any]]:
         ({"size": {"number": 0}}, "greater_than", ["size", "number"],
          {"ctx": {"gt": 0}, "input": 0}),
         ({"size": {"number": "x"}}, "int_parsing", ["size", "number"], {"input": "x"}),
+        ({"named": {"number": 0}}, "greater_than", ["named", "number"],
+         {"ctx": {"gt": 0}, "input": 0}),
+        ({"named": 5}, "string_type", ["named"], {"input": 5}),
         # Where an object alone can stand, that is what is said.
         ({"inner": 5}, "model_attributes_type", ["inner"], {"input": 5}),
         ({"words": ["a", ""]}, "sequence_too_short", ["words", 1],
