@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,10 @@ import pytest
 import structlog
 import uvicorn
 
-from limner.cli.house import is_no_traceback_of_a_call, set_up_logging
+from limner.cli.house import set_up_logging
 from limner.settings import Settings
 
 SECRET = "a person who must not be named"
-
-
-@pytest.fixture
-def logging_set_up() -> Iterator[None]:
-    """As ``limner serve`` does it, and undone."""
-    set_up_logging(Settings())
-    yield
-    structlog.reset_defaults()
-    logging.getLogger("uvicorn.error").removeFilter(is_no_traceback_of_a_call)
 
 
 async def broken(scope: Any, receive: Any, send: Any) -> None:
@@ -49,8 +39,8 @@ async def fail_once() -> None:
     await serving
 
 
-@pytest.mark.usefixtures("logging_set_up")
 def test_uvicorn_does_not_tell_what_a_call_failed_with(caplog: pytest.LogCaptureFixture) -> None:
+    set_up_logging(Settings())
     with caplog.at_level(logging.DEBUG):
         asyncio.run(fail_once())
     assert SECRET not in caplog.text
@@ -65,7 +55,5 @@ def test_a_line_for_which_there_is_no_room_stops_nobody(monkeypatch: pytest.Monk
     try:
         structlog.get_logger().error("request_failed")
     finally:
-        structlog.reset_defaults()
-        logging.getLogger("uvicorn.error").removeFilter(is_no_traceback_of_a_call)
         with suppress(OSError):  # what could not be written cannot be when it is closed
             full.close()

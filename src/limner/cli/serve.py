@@ -32,6 +32,7 @@ from limner.cli.house import (
     settle,
     tls_folder,
     traced,
+    warn_of_others,
     workshop,
 )
 from limner.cli.shelves import shelves
@@ -116,6 +117,7 @@ def serve(
     """Build the server from the settings and run it until SIGTERM or SIGINT."""
     settings = Settings()
     set_up_logging(settings)
+    warn_of_others(settings)
     workers = settings.workers if with_workers else 0
     if workers:
         picture_signer(settings)  # told here rather than by every worker, again and again

@@ -76,18 +76,17 @@ class Desk:
         return Reply(done.outcome.http_status, outcome_headers(done), done.outcome.body, request.id)
 
     async def _done(self, request_id: str) -> Request:
-        ledger = self._intake.ledger
         try:
             with self._watch.listen(f"done:{request_id}") as heard:
                 while True:
-                    current = await asyncio.wrap_future(ledger.get(request_id))
+                    current = await self._intake.looks.get(request_id)
                     if current is None:
                         raise Refused(404, "Request not found")
                     if current.outcome is not None:
                         return current
                     await heard.next()
         except asyncio.CancelledError:
-            ledger.cancel(request_id)
+            self._intake.ledger.cancel(request_id)
             raise
 
 
