@@ -193,8 +193,12 @@ def test_where_there_is_no_room_at_all_nothing_is_begun(tmp_path: Path) -> None:
 def test_parts_are_numbered_from_1_to_10000_and_are_joined_by_no_other_number(
     tmp_path: Path,
 ) -> None:
+    now = 0.0
+    tally = Tally(DiskStore(tmp_path), lambda: now)
+
     async def scenario() -> None:
-        mine, whole = uploads(tmp_path), ticket()
+        nonlocal now
+        mine, whole = uploads(tmp_path, tally), ticket()
         for number in ("0", "10001", "-1", "1.0", "\u0661", "", "9" * 400):
             with pytest.raises(Refused) as refused:
                 await mine.save_part(body(bytes(600)), whole, number)
@@ -206,7 +210,11 @@ def test_parts_are_numbered_from_1_to_10000_and_are_joined_by_no_other_number(
                 await mine.join(whole, numbers)
             assert refused.value.status == 400
         assert (await mine.join(whole, [1, 10_000])).size == 18
-        # The refused ones' bytes were given back, and the whole is counted once.
+        # The refused ones' bytes were given back; parts that were joined are the file's.
         await mine.save(body(bytes(982)), ticket())
+        for file in list(DiskStore(tmp_path).listing()):
+            DiskStore(tmp_path).delete(file.name)
+        now += COUNTED_FOR
+        await mine.save(body(bytes(1000)), ticket())
 
     asyncio.run(scenario())
