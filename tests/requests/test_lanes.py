@@ -226,6 +226,14 @@ def test_of_several_the_one_that_fails_fails_alone_and_all_are_told_once(
     assert rig.begun == [*"ab", *"abcde"]
 
 
+def test_of_one_that_fails_by_itself_nothing_is_kept(open_rig: Callable[..., Rig]) -> None:
+    rig = open_rig()
+    own = RuntimeError("its own")
+    assert rig.ask("a", own, topics=["never"]).exception(SOON) is own
+    assert rig.ask("b").result(SOON) == "b noted"
+    assert (rig.begun, rig.kept(), rig.rung) == (["a", "b"], ["b"], [])
+
+
 def test_a_disk_that_is_full_for_one_of_several_is_full_for_all(
     open_rig: Callable[..., Rig],
 ) -> None:
