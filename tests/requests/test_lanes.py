@@ -265,7 +265,10 @@ def test_what_nobody_waits_for_any_more_is_not_begun(open_rig: Callable[..., Rig
 
     rig.together(ask)
     assert rig.kept() == ["a", "c"]
-    assert rig.begun == ["a", "c"]
+    # Nor does the lane end where nobody is left.
+    rig.together(lambda: [given_up := rig.ask("d")] * given_up.cancel())
+    assert rig.ask("e").result(SOON) == "e noted"
+    assert rig.begun == ["a", "c", "e"]
 
 
 def test_so_many_at_once_and_no_more_in_one_transaction(open_rig: Callable[..., Rig]) -> None:
