@@ -93,7 +93,7 @@ def measure(ledger: Ledger, depth: int) -> dict[str, float]:
 
 def main() -> None:
     """Fill, measure, fill, measure, tell."""
-    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("?")[0] + "?")
     parser.add_argument("url", help="of an empty database: sqlite:///… or postgresql://…")
     with Ledger(parser.parse_args().url) as ledger:
         told: list[dict[str, float]] = []

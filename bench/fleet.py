@@ -139,7 +139,11 @@ def limits(demand: Demand) -> Table:
 def main() -> None:
     """The days, then what they ask of the rest."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
-    parser.add_argument("--steps", type=Path, help="step times as bench.gpu leaves them")
+    parser.add_argument(
+        "--steps",
+        type=Path,
+        help="measured ones: JSON, kind → rows in a call → milliseconds, as in bench/step_times.py",
+    )
     face_id, sticker = kinds(parser.parse_args().steps)
     console = Console(width=150)
     days = Table(title="A day", title_justify="left")

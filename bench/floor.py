@@ -1,6 +1,6 @@
 """How far a step is from what the GPU can multiply.
 
-``python -m bench.floor [sd15|sdxl|sdxl-control] [rows…]``
+``python -m bench.floor [sd15|sdxl|sdxl-control] [rows…] [--tiny]``
 
 Rows from 2 on, bf16, at the family's own size: diffusers' UNet eager, the same with its blocks
 compiled as diffusers does it, and the denoiser's bucket as a server makes it and as it is with
@@ -10,7 +10,9 @@ every place and beside any neighbours, which the denoiser's promise rests on, an
 the first call, in which kernels are compiled. Needs a CUDA device.
 
 Counts: FlopCounterMode on diffusers' own classes, 2 for each multiply and add. ``sdxl-control`` is
-a sticker's step: SDXL with InstantID's ControlNet. Knows networks.
+a sticker's step: SDXL with InstantID's ControlNet. ``--tiny`` goes the same way with the smallest
+networks of the same layers, on a CPU too, where nothing is compiled: what it prints tells only that
+the bench runs. Knows networks.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import argparse
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 from typing import Any
@@ -29,16 +31,21 @@ import torch
 from bench.networks import TOKENS, Twins, control, twins
 from limner.diffusion.adapter import fit, read
 from limner.diffusion.denoiser.bucket import Asked, Bucket
-from limner.diffusion.denoiser.graphs import Recorder
+from limner.diffusion.denoiser.graphs import Calls, Recorder, at_once
 from limner.diffusion.denoiser.network import Controller, Network, Trunk
 from limner.diffusion.denoiser.reading import Reading, Row
+from limner.diffusion.machine import name_of
 
 
 @dataclass(frozen=True)
 class Family:
-    """``work``: TFLOP of one row; ``side`` of its latents in pixels; ``rows`` in a call."""
+    """``work``: TFLOP of one row; ``side`` of its latents in pixels; ``rows`` in a call.
+
+    ``name`` and ``small``: its networks, at full size and the smallest.
+    """
 
     name: str
+    small: str
     work: float
     side: int
     rows: tuple[int, ...]
@@ -46,24 +53,32 @@ class Family:
 
 
 FAMILIES = {
-    "sd15": Family("sd15", 0.80327, 64, (2, 8, 16, 32)),
-    "sdxl": Family("sdxl", 6.76124, 128, (2, 4, 8, 16)),
-    "sdxl-control": Family("sdxl", 6.76124 + 2.98775, 128, (2, 4, 8), controlled=True),
+    "sd15": Family("sd15", "tiny", 0.80327, 64, (2, 8, 16, 32)),
+    "sdxl": Family("sdxl", "tiny-xl", 6.76124, 128, (2, 4, 8, 16)),
+    "sdxl-control": Family("sdxl", "tiny-xl", 6.76124 + 2.98775, 128, (2, 4, 8), controlled=True),
 }
 PEAK = 790.0
 STEPS = 15
+#: Side of the smallest latents.
+SMALL = 8
 
 
-def milliseconds(call: Callable[[], object]) -> float:
+def milliseconds(call: Callable[[], object], device: torch.device, steps: int = STEPS) -> float:
     """The median of a few, after as many to warm up."""
     taken: list[float] = []
-    for _ in range(2 * STEPS):
-        torch.cuda.synchronize()
+    for _ in range(2 * steps):
+        wait(device)
         began = time.perf_counter()
         call()
-        torch.cuda.synchronize()
+        wait(device)
         taken.append(1e3 * (time.perf_counter() - began))
-    return median(taken[STEPS:])
+    return median(taken[steps:])
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def rows(
@@ -141,57 +156,97 @@ def same_bits(bucket: Bucket, asked: Sequence[Asked]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(alone, expected, strict=True))
 
 
-def _controls(family: Family, device: torch.device) -> tuple[Any, Controller, Controller]:
-    """A ControlNet as diffusers calls it, as Limner plainly does, and as a server does."""
-    theirs = control(family.name, device, torch.bfloat16)
-    plain, ours = copy.deepcopy(theirs), copy.deepcopy(theirs)
-    for each in (plain, ours):
-        fit(each, ())
-    return theirs, Controller(plain), Controller(ours, compiled=True)
+@dataclass(frozen=True, eq=False)
+class Kinds:
+    """A family's networks in every way in which they are called."""
+
+    pair: Twins
+    #: diffusers', its blocks compiled as diffusers does it.
+    blocks: Any
+    #: As a server has it.
+    served: Network
+    #: A ControlNet as diffusers calls it, as Limner plainly does, and as a server does.
+    controls: tuple[Any, Controller | None, Controller | None]
+
+
+def made(family: Family, device: torch.device, *, tiny: bool) -> Kinds:
+    """Networks with random numbers; on a CPU nothing is compiled."""
+    name, compiled = family.small if tiny else family.name, device.type == "cuda"
+    dtype = torch.bfloat16 if compiled else torch.float32
+    pair = twins(name, device, dtype)
+    fitted, blocks = copy.deepcopy(pair.network.net), copy.deepcopy(pair.stock)
+    if compiled:
+        blocks.compile_repeated_blocks(dynamic=False)
+    served, controls = Network(fitted, compiled=compiled), (None, None, None)
+    if family.controlled:
+        theirs = control(name, device, dtype)
+        plain, ours = copy.deepcopy(theirs), copy.deepcopy(theirs)
+        for each in (plain, ours):
+            fit(each, ())
+        controls = theirs, Controller(plain), Controller(ours, compiled=compiled)
+    return Kinds(pair, blocks, served, controls)
+
+
+def row(kinds: Kinds, family: Family, count: int, calls: Calls, *, tiny: bool) -> str:
+    """A row of the table, for so many rows in a call."""
+    pair, (theirs, plainly, ours) = kinds.pair, kinds.controls
+    device = pair.stock.device
+    plain, bucket = Bucket(pair.network, count), Bucket(kinds.served, count, calls)
+    served = Twins(pair.stock, kinds.served)
+    asked = rows(served, family, count, ours)
+    began = time.perf_counter()
+    bucket(asked)
+    wait(device)
+    first = time.perf_counter() - began
+    ways = (
+        stock(pair, family, pair.stock, count, theirs),
+        stock(pair, family, kinds.blocks, count, theirs),
+        partial(plain, rows(pair, family, count, plainly)),
+        partial(bucket, asked),
+    )
+    taken = [milliseconds(way, device, 2 if tiny else STEPS) for way in ways]
+    floor = 1e3 * family.work * count / PEAK
+    cells = [f"{each:.1f}" if tiny else f"{each:.1f} ({floor / each:.0%})" for each in taken]
+    same = "yes" if same_bits(bucket, asked) else "NO"
+    cells = [str(count), "-" if tiny else f"{floor:.1f}", *cells, same, f"{first:.0f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def parser() -> argparse.ArgumentParser:
+    """What may be said on the command line."""
+    said = argparse.ArgumentParser(
+        prog="python -m bench.floor", description="How far a step is from a CUDA device's floor."
+    )
+    said.add_argument("family", nargs="?", choices=sorted(FAMILIES), default="sd15")
+    said.add_argument("rows", nargs="*", type=int, help="in one call")
+    said.add_argument("--tiny", action="store_true", help="the smallest networks, on any machine")
+    return said
 
 
 @torch.inference_mode()
 def main() -> None:
     """Measure one family and print it, a row as soon as it is known."""
-    parser = argparse.ArgumentParser(description="How far a step is from a CUDA device's floor.")
-    parser.add_argument("family", nargs="?", choices=sorted(FAMILIES), default="sd15")
-    parser.add_argument("rows", nargs="*", type=int, help="in one call")
-    told = parser.parse_args()
-    if not torch.cuda.is_available():
-        raise SystemExit("bench.floor measures a CUDA device, and there is none here.")
-    name, device = str(told.family), torch.device("cuda")
-    family = FAMILIES[name]
-    pair = twins(family.name, device, torch.bfloat16)
-    fitted, blocks = copy.deepcopy(pair.network.net), copy.deepcopy(pair.stock)
-    blocks.compile_repeated_blocks(dynamic=False)
-    made = Twins(pair.stock, Network(fitted, compiled=True))
-    theirs, plainly, ours = _controls(family, device) if family.controlled else (None, None, None)
-    recorder = Recorder()
-    print(f"{name}, {torch.cuda.get_device_name()}, torch {torch.__version__}, ms (of the floor)\n")
+    told = parser().parse_args()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cpu" and not told.tiny:
+        raise SystemExit(
+            "bench.floor measures a CUDA device, and there is none here. `--tiny` tries it without."
+        )
+    name, family = str(told.family), FAMILIES[told.family]
+    if told.tiny:
+        # One thread: two of a CPU round a row by where it stands.
+        torch.set_num_threads(1)
+        family = replace(family, side=SMALL)
+    kinds, recorder = made(family, device, tiny=told.tiny), Recorder()
+    size = "the smallest networks" if told.tiny else "ms (of the floor)"
+    print(f"{name}, {name_of(device)}, torch {torch.__version__}, {size}\n")
     print(
         "| rows | floor | eager | compiled | Limner, plain | Limner | same bits | first call, s |"
     )
-    print("|" + 8 * "---|")
+    print("|" + 8 * "---|", flush=True)
     for count in told.rows or family.rows:
-        floor = 1e3 * family.work * count / PEAK
-        plain = Bucket(pair.network, count)
-        bucket = Bucket(made.network, count, recorder.recordings())
-        asked = rows(made, family, count, ours)
-        began = time.perf_counter()
-        bucket(asked)
-        torch.cuda.synchronize()
-        first = time.perf_counter() - began
-        kinds = (
-            stock(pair, family, pair.stock, count, theirs),
-            stock(pair, family, blocks, count, theirs),
-            partial(plain, rows(pair, family, count, plainly)),
-            partial(bucket, asked),
-        )
-        taken = [milliseconds(kind) for kind in kinds]
-        cells = [f"{each:.1f} ({floor / each:.0%})" for each in taken]
-        same = "yes" if same_bits(bucket, asked) else "NO"
-        cells = [str(count), f"{floor:.1f}", *cells, same, f"{first:.0f}"]
-        print("| " + " | ".join(cells) + " |", flush=True)
+        calls = recorder.recordings() if kinds.served.recorded else at_once
+        print(row(kinds, family, count, calls, tiny=told.tiny), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Both endpoints' default requests at full size on random weights: ``python -m bench.gpu``.
+"""Default requests at full size on random weights, alone and in a stream: ``python -m bench.gpu``.
+
+Both endpoints', and SDXL's portrait at 1024² in 20 steps. Alone each is drawn twice, and the first
+warms up; in a stream several threads ask for one after the other, as a worker's slots do.
 
 Nothing is downloaded: the networks have the published shapes and no knowledge, so what is told is
 speed, memory and whether a number broke, and nothing of how a picture looks. Faces are noise too,
@@ -13,12 +16,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import logging
+import math
 import resource
 import statistics
 import tempfile
+import threading
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +38,7 @@ from limner.diffusion.adapter import Adapter
 from limner.diffusion.clip_image import ClipVision
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.load import Base
-from limner.diffusion.machine import Machine, memory_of, name_of, this_machine
+from limner.diffusion.machine import Machine, forget, memory_of, name_of, this_machine
 from limner.diffusion.sniff import sniff_adapter
 from limner.diffusion.text import TextEncoder
 from limner.diffusion.weights import MODEL_TYPES
@@ -42,7 +47,9 @@ from limner.endpoints.ip_adapter_face_id.schema import IpAdapterFaceIdInput
 from limner.errors import BrokenPicture
 
 RANDOM = np.random.default_rng(0)
-KIND = MODEL_TYPES["1_5-v1"]
+KINDS = {False: MODEL_TYPES["1_5-v1"], True: MODEL_TYPES["SDXL-v1"]}
+#: A stream: so many at once, and so many of each.
+AT_ONCE, EACH = 4, 3
 PROMPT = "a person by the sea"
 
 
@@ -79,12 +86,12 @@ class Workbench:
         machine = self._machine
         return with_noise(on_meta(name, small=self._small), machine.rest, machine.dtype)
 
-    def face_id(self) -> faceid.FaceId:
-        """ip-adapter-face-id's default model type."""
-        base = self.base(xl=False)
+    def face_id(self, *, xl: bool) -> faceid.FaceId:
+        """ip-adapter-face-id's default model type, or SDXL's."""
+        base = self.base(xl=xl)
         width = int(base.unet.config.cross_attention_dim)
         parts = tiny_adapters.faceid_projection(width, plus=False), self._keys(base.unet, lora=True)
-        return faceid.join(KIND, self._machine, base, _adapter(*parts), None, Denoiser())
+        return faceid.join(KINDS[xl], self._machine, base, _adapter(*parts), None, Denoiser())
 
     def sticker(self) -> sticker.Sticker:
         """face-to-sticker's networks; the sticker LoRA, once fused, takes and costs nothing."""
@@ -193,54 +200,100 @@ def peak(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def report(name: str, machine: Machine, parts: plan.Parts, small: bool, bench: Workbench) -> None:
-    """Build, draw twice (the first warms up), and print a row of docs/gpu.md's table."""
+def streamed(draw: Callable[[], Generator[object, None, object]], each: int) -> float:
+    """Requests a second when several are always asked for, ``each`` times."""
+
+    def ask() -> None:
+        for _ in range(each):
+            measured(draw())
+
+    threads = [threading.Thread(target=ask) for _ in range(AT_ONCE)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return AT_ONCE * each / (time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the table: what is opened, and how one request of it is drawn."""
+
+    name: str
+    parts: plan.Parts
+    wish: Any
+    opened: Callable[[Workbench], Any]
+    draw: Callable[[Any, Any], Generator[object, None, object]]
+
+
+def cases(here: Machine, small: bool) -> list[Case]:
+    """What matters most first."""
+    portrait, sticker_parts = face_id_wish(small), plan.sticker_parts()
+    large = replace(portrait, seeds=(1,))
+    if not small:
+        large = replace(large, steps=20, size=(1024, 1024))
+    parts = [plan.face_id_parts(KINDS[xl], here.samples_at_once(xl=xl)) for xl in (False, True)]
+    return [
+        Case("ip-adapter-face-id", parts[0], portrait, lambda b: b.face_id(xl=False), faceid.draw),
+        Case(
+            "face-to-sticker", sticker_parts, sticker_wish(small), Workbench.sticker, sticker.draw
+        ),
+        Case("SDXL-v1, 1 sample", parts[1], large, lambda b: b.face_id(xl=True), faceid.draw),
+    ]
+
+
+def report(case: Case, here: Machine, small: bool, tokenizer: CLIPTokenizer) -> None:
+    """Build, draw, and print a row of the table."""
+    told = case.parts, math.prod(case.wish.size), memory_of(here.device)
+    predicted, machine = here.plan(*told), here.planned(*told)
+    bench = Workbench(machine, small, tokenizer)
     began = time.perf_counter()
     if machine.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    opened: Any = bench.face_id() if name == "ip-adapter-face-id" else bench.sticker()
-    wish: Any = face_id_wish(small) if name == "ip-adapter-face-id" else sticker_wish(small)
+    opened, wish = case.opened(bench), case.wish
     built = time.perf_counter() - began
-    draw = faceid.draw if name == "ip-adapter-face-id" else sticker.draw
-    first, second = measured(draw(opened, wish)), measured(draw(opened, wish))
-    dtype = str(machine.dtype).removeprefix("torch.")
-    predicted = plan.plan(
-        parts, wish.size[0] * wish.size[1], memory_of(machine.device), dtype, host=machine.is_host
-    )
+    first, second = measured(case.draw(opened, wish)), measured(case.draw(opened, wish))
+    alone = peak(machine.device)
+    stream = streamed(lambda: case.draw(opened, wish), 1 if small else EACH)
     broke = "yes" if first.broken or second.broken else "none"
     size = f"{wish.size[0]}×{wish.size[1]}, {wish.steps} steps"
     print(
-        f"| {name} | {size} | {built:.1f} | {first.total:.2f} | {second.total:.2f} |"
-        f" {second.step * 1000:.1f} | {peak(machine.device) / 1e9:.2f} |"
+        f"| {case.name} | {size} | {built:.1f} | {first.total:.2f} | {second.total:.2f} |"
+        f" {second.step * 1000:.1f} | {stream:.2f} | {alone / 1e9:.2f} |"
         f" {'-' if small else f'{predicted.peak / 1e9:.2f}'} | {machine.offload} | {broke} |",
         flush=True,
     )
 
 
+def parser() -> argparse.ArgumentParser:
+    """What may be said on the command line."""
+    said = argparse.ArgumentParser(
+        prog="python -m bench.gpu", description="Default requests at full size."
+    )
+    said.add_argument("--tiny", action="store_true", help="small networks and pictures")
+    return said
+
+
 def main() -> None:
-    """Both endpoints, one after the other."""
-    parser = argparse.ArgumentParser(description="Both endpoints at full size.")
-    parser.add_argument("--tiny", action="store_true", help="small networks and pictures")
-    small = parser.parse_args().tiny
+    """All cases, one after the other."""
+    small = parser().parse_args().tiny
     torch.manual_seed(0)
     for library in ("diffusers", "transformers"):
         logging.getLogger(library).setLevel(logging.ERROR)
     here = this_machine(compile=True)
     print(f"{name_of(here.device)}, {here.dtype}, torch {torch.__version__}\n")
     print(
-        "| request | size | built, s | first, s | second, s | step, ms | peak, GB | predicted, GB |"
-        " networks | broken numbers |\n|---|---|---|---|---|---|---|---|---|---|"
+        f"| request | size | built, s | first, s | second, s | step, ms | a second, {AT_ONCE} at"
+        " once | peak alone, GB | predicted, GB | networks | broken numbers |"
     )
+    print("|" + 11 * "---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="limner-bench-") as folder:
         tiny.write_tokenizer(Path(folder) / "tokenizer", pad="!")
         tokenizer = CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer")
-        face_id_parts = plan.face_id_parts(KIND, here.samples_at_once(xl=False))
-        for name, parts, pixels in (
-            ("ip-adapter-face-id", face_id_parts, 512 * 512),
-            ("face-to-sticker", plan.sticker_parts(), 1024 * 1024),
-        ):
-            machine = here.planned(parts, pixels, memory_of(here.device))
-            report(name, machine, parts, small, Workbench(machine, small, tokenizer))
+        for case in cases(here, small):
+            report(case, here, small, tokenizer)
+            forget()
 
 
 if __name__ == "__main__":

@@ -36,9 +36,16 @@ _SDXL: dict[str, Any] = {
     "addition_time_embed_dim": 256,
     "projection_class_embeddings_input_dim": 2816,
 }
-#: Name → configuration. ``tiny`` and ``middle`` have SD 1.5's layers, all 32 of attention.
+#: Name → configuration. ``tiny`` and ``middle`` have SD 1.5's layers, all 32 of attention;
+#: ``tiny-xl`` has SDXL's, all 140.
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {**_SD15, "block_out_channels": (32, 64, 64, 64), "cross_attention_dim": 64},
+    "tiny-xl": {
+        **_SDXL,
+        "block_out_channels": (32, 64, 64),
+        "cross_attention_dim": 64,
+        "attention_head_dim": (2, 4, 4),
+    },
     "middle": {**_SD15, "block_out_channels": (96, 192, 256, 256), "cross_attention_dim": 256},
     "sd15": {**_SD15, "block_out_channels": (320, 640, 1280, 1280), "cross_attention_dim": 768},
     "sdxl": {**_SDXL, "block_out_channels": (320, 640, 1280), "cross_attention_dim": 2048},

@@ -1,9 +1,9 @@
 """Limner's running batch against one request at a time and batches of whole requests.
 
-``python -m bench.step_batching [tiny|middle|sd15] [places]``: the same networks, the same requests
-at the same times, three servers: diffusers' UNet, processors and scheduler on one request after the
-other; the same on requests that wait for like ones in a window; Limner's denoiser. Requests come at
-random (Poisson) at shares of what the first server can do.
+``python -m bench.step_batching [tiny|middle|sd15] [places] [--requests 20]``: the same networks,
+the same requests at the same times, three servers: diffusers' UNet, processors and scheduler on one
+request after the other; the same on requests that wait for like ones in a window; Limner's
+denoiser. Requests come at random (Poisson) at shares of what the first server can do.
 
 On a CPU time is this process's own CPU time, and nobody waits in earnest: a server that has nothing
 to do is moved on to the next arrival. So others on the machine change little. On a GPU time is the
@@ -20,21 +20,19 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
 import torch
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from bench.networks import TOKENS, Twins, twins
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.denoiser.job import Job, Work
 from limner.diffusion.denoiser.network import Network
+from limner.diffusion.machine import name_of
 from limner.diffusion.sampling import Condition, Task, constant, noise
 from limner.diffusion.schedules import ddim, dpm_2m, euler
 from limner.diffusion.text import Said
@@ -207,51 +205,56 @@ class Servers:
         return latent.cpu()
 
 
-def arrivals(rate: float, seed: int) -> list[Asked]:
+def arrivals(rate: float, seed: int, number: int = REQUESTS) -> list[Asked]:
     """Poisson, and of mixed samplers and steps."""
     chance, at = random.Random(seed), 0.0
     asked: list[Asked] = []
-    for number in range(REQUESTS):
+    for each in range(number):
         sampler, steps = chance.choice(sorted(SAMPLERS)), chance.choice([3, 6, 12])
-        asked.append(Asked(at, sampler, steps, number))
+        asked.append(Asked(at, sampler, steps, each))
         at += chance.expovariate(rate)
     return asked
 
 
-def measured(servers: Servers) -> tuple[Table, float]:
-    """A table of latencies as multiples of the mean request's seconds alone, and those."""
-    everything = arrivals(1e9, 0)
-    servers.one_at_a_time(everything[:4])  # warms up
+def warmed(servers: Servers, number: int) -> float:
+    """Seconds of the mean request alone, once all that is compiled is."""
+    everything = arrivals(1e9, 0, number)
+    servers.one_at_a_time(everything[:4])
     servers.limner(everything[:4])
-    alone = max(servers.one_at_a_time(everything)) / REQUESTS
+    return max(servers.one_at_a_time(everything)) / number
+
+
+def measured(servers: Servers, alone: float, number: int) -> Iterator[tuple[str, list[str]]]:
+    """Each server's requests a second, and latencies as multiples of ``alone``."""
     kinds: dict[str, Callable[[Sequence[Asked]], list[float]]] = {
         "one at a time": servers.one_at_a_time,
         "whole requests": lambda asked: servers.whole_requests(asked, WINDOW * alone),
         "Limner": servers.limner,
     }
-    title = "latency ÷ the mean request's time alone: p50 / p95\n"
-    table = Table(title=title, title_justify="left", box=box.MARKDOWN)
-    table.add_column("server")
-    table.add_column("requests a second, all at once", justify="right")
-    for load in LOADS:
-        table.add_column(f"{load:.0%} load", justify="right")
     for name, serve in kinds.items():
-        rate = REQUESTS / max(serve(everything))
+        rate = number / max(serve(arrivals(1e9, 0, number)))
         cells = [f"{rate * alone:.2f}"]
         for load in LOADS:
-            latencies = [each / alone for each in serve(arrivals(load / alone, 1))]
+            latencies = [each / alone for each in serve(arrivals(load / alone, 1, number))]
             cells.append(f"{median(latencies):.2f} / {quantiles(latencies, n=20)[-1]:.2f}")
-        table.add_row(name, *cells)
-    return table, alone
+        yield name, cells
+
+
+def parser() -> argparse.ArgumentParser:
+    """What may be said on the command line."""
+    said = argparse.ArgumentParser(
+        prog="python -m bench.step_batching", description=str(__doc__).partition("\n")[0]
+    )
+    said.add_argument("network", nargs="?", choices=sorted(SIZES), default="tiny")
+    said.add_argument("places", nargs="?", type=int, help="in one call; left out: as served")
+    said.add_argument("--requests", type=int, default=REQUESTS, help="at least 2")
+    return said
 
 
 def main() -> None:
-    """Measure one network and print it."""
-    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("network", nargs="?", choices=sorted(SIZES), default="tiny")
-    parser.add_argument("places", nargs="?", type=int, help="in one call; left out: as served")
-    told = parser.parse_args()
-    name, places = str(told.network), told.places
+    """Measure one network and print it, a server as soon as it is known."""
+    told = parser().parse_args()
+    name, places, number = str(told.network), told.places, int(told.requests)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     torch.set_num_threads(1)
@@ -259,15 +262,19 @@ def main() -> None:
     if device.type == "cuda":
         made = Network(copy.deepcopy(pair.network.net), compiled=True)
         pair = dataclasses.replace(pair, network=made)
-    load = os.getloadavg()[0]
-    table, alone = measured(Servers(pair, SIZES[name], places))
-    console = Console(width=110)
-    console.print(
-        f"{time.strftime('%Y-%m-%d')}, {name} network, {device.type}, {dtype}, places in a call:"
-        f" {places or 'as served'}, load of the machine {load:.1f} and {os.getloadavg()[0]:.1f};"
-        f" the mean request alone takes {alone:.3f} s"
+    servers = Servers(pair, SIZES[name], places)
+    alone = warmed(servers, number)
+    print(
+        f"{time.strftime('%Y-%m-%d')}, {name} network, {name_of(device)}, {dtype}, places in a"
+        f" call: {places or 'as served'}; {number} requests, of which the mean one alone takes"
+        f" {alone:.3f} s. Latency ÷ that: p50 / p95.\n"
     )
-    console.print(table)
+    loads = "".join(f" {load:.0%} load |" for load in LOADS)
+    print(f"| server | requests a second × that, all at once |{loads}")
+    print("|" + (2 + len(LOADS)) * "---|", flush=True)
+    for server, cells in measured(servers, alone, number):
+        print(f"| {' | '.join([server, *cells])} |", flush=True)
+    print(f"\nLoad of the machine at the end: {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
+from limner.cli.house import OthersLines
 from tests.rig.postgres import Postgres
 from tests.rig.process import ROOT, Server
 from tests.rig.s3 import S3
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A command that a test runs in this process says where the process's log goes from then on: to
+    a stream of that test, which is closed after it, and the next that has something to log fails.
+    """
+    uvicorn = logging.getLogger("uvicorn.error")
+    filters = list(uvicorn.filters)
+    yield
+    structlog.reset_defaults()
+    uvicorn.filters[:] = filters
+    for handler in [each for each in logging.root.handlers if isinstance(each, OthersLines)]:
+        logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from limner.cli.journal import FILE_NAME
 from limner.cli.run import Wishes, run
@@ -62,8 +61,6 @@ def snap(photos: Path, capsys: pytest.CaptureFixture[str]) -> Run:
             found = told(fault)
             assert found is not None, fault
             code = found
-        finally:
-            structlog.reset_defaults()
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)
 

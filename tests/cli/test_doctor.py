@@ -121,6 +121,22 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+def test_a_ledger_that_others_can_read_is_found_and_its_step_shuts_them_out(
+    tmp_path: Path, free_port: str
+) -> None:
+    tmp_path.chmod(0o755)
+    ledger = tmp_path / "limner.db"
+    ledger.touch()
+    ledger.chmod(0o644)
+    found = told(runs(tmp_path, "doctor", "--json", "--port", free_port))["access"]
+    assert found["state"] == "yellow"
+    assert "limner.db (0644)" in found["said"]
+    assert ledger.stat().st_mode & 0o777 == 0o644
+    subprocess.run(found["step"], shell=True, check=True)
+    assert ledger.stat().st_mode & 0o777 == 0o640
+    assert "access" not in told(runs(tmp_path, "doctor", "--json", "--port", free_port))
+
+
 def test_a_server_for_others_needs_a_key_first(tmp_path: Path, free_port: str) -> None:
     words = ("doctor", "--json", "--host", "0.0.0.0", "--port", free_port)
     assert told(runs(tmp_path, *words))["keys"]["step"] == "limner keys create"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import logging
+import socket
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,19 +17,11 @@ import pytest
 import structlog
 import uvicorn
 
-from limner.cli.house import is_no_traceback_of_a_call, set_up_logging
+from limner.cli.house import set_up_logging
 from limner.settings import Settings
+from tests.rig.process import Server, eventually
 
 SECRET = "a person who must not be named"
-
-
-@pytest.fixture
-def logging_set_up() -> Iterator[None]:
-    """As ``limner serve`` does it, and undone."""
-    set_up_logging(Settings())
-    yield
-    structlog.reset_defaults()
-    logging.getLogger("uvicorn.error").removeFilter(is_no_traceback_of_a_call)
 
 
 async def broken(scope: Any, receive: Any, send: Any) -> None:
@@ -49,13 +43,54 @@ async def fail_once() -> None:
     await serving
 
 
-@pytest.mark.usefixtures("logging_set_up")
 def test_uvicorn_does_not_tell_what_a_call_failed_with(caplog: pytest.LogCaptureFixture) -> None:
+    set_up_logging(Settings())
     with caplog.at_level(logging.DEBUG):
         asyncio.run(fail_once())
     assert SECRET not in caplog.text
     # The rest of what uvicorn says is heard.
     assert "Uvicorn running" in caplog.text
+
+
+async def forget_a_failed_task() -> None:
+    async def fail() -> None:
+        raise RuntimeError(SECRET)
+
+    task = asyncio.create_task(fail())
+    await asyncio.sleep(0)
+    del task  # as asyncio tells when nobody asked what became of it
+    gc.collect()
+
+
+def test_what_libraries_log_are_lines_of_json_without_what_a_fault_says(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    set_up_logging(Settings())
+    set_up_logging(Settings())  # twice is told once
+    asyncio.run(forget_a_failed_task())
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    said = capfd.readouterr().err
+    assert SECRET not in said
+    lost, invalid = [json.loads(line) for line in said.splitlines()]
+    assert lost["event"] == "Task exception was never retrieved"
+    assert lost["fault"].startswith("RuntimeError > test_logging.py:")
+    assert (invalid["event"], invalid["level"], invalid["logger"]) == (
+        "Invalid HTTP request received.", "warning", "uvicorn.error",
+    )  # fmt: skip
+
+
+def test_what_a_server_logs_of_a_broken_line_is_json(tmp_path: Path) -> None:
+    server = Server(tmp_path, workers=False)
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
+            line.sendall(b"this is no HTTP\r\n\r\n")
+            assert line.recv(100).startswith(b"HTTP/1.1 400")
+        told = eventually(
+            lambda: [line for line in server.log.read_text().splitlines() if "Invalid" in line]
+        )
+    finally:
+        server.stop()
+    assert [json.loads(line)["event"] for line in told] == ["Invalid HTTP request received."]
 
 
 def test_a_line_for_which_there_is_no_room_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +100,5 @@ def test_a_line_for_which_there_is_no_room_stops_nobody(monkeypatch: pytest.Monk
     try:
         structlog.get_logger().error("request_failed")
     finally:
-        structlog.reset_defaults()
-        logging.getLogger("uvicorn.error").removeFilter(is_no_traceback_of_a_call)
         with suppress(OSError):  # what could not be written cannot be when it is closed
             full.close()

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from limner.cli import app
@@ -118,7 +117,6 @@ def limner(*arguments: str) -> Any:
     try:
         return CliRunner().invoke(app, ["run", *arguments])
     finally:
-        structlog.reset_defaults()
         os.environ.clear()
         os.environ.update(before)
 

@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
+import pytest
 import uvicorn
 
-from limner.cli.serve import Listen, bind, outlive_signals
+from limner.cli.serve import Listen, announce, bind, outlive_signals
+from limner.endpoints import ENDPOINTS
+from limner.settings import Settings
 from tests.rig.process import eventually
 
 
@@ -61,13 +64,29 @@ def test_reached_from_elsewhere_it_wants_a_key_and_makes_one_if_told(tmp_path: P
         assert key not in said.read_text()
 
 
-def test_on_loopback_it_says_that_no_key_is_needed_and_what_draws(tmp_path: Path) -> None:
+def test_on_loopback_it_says_that_no_key_is_needed(tmp_path: Path) -> None:
     with serving(tmp_path, "--engine", "sketch") as said:
         eventually(lambda: "no key" in said.read_text())
         told = said.read_text()
-    assert re.search(r"^Limner listens on http://127\.0\.0\.1:\d+$", told, re.MULTILINE)
-    assert "fal-ai/face-to-sticker: sketch engine (asked for)" in told
+        address = re.findall(r"^Limner listens on (http://127\.0\.0\.1:\d+)$", told, re.MULTILINE)[
+            0
+        ]
+        system = httpx2.get(f"{address}/limner/v1/system", timeout=60).json()
     assert "no key is needed from this machine" in told
+    # What would draw on this machine is not what draws where the workers are.
+    assert "engine" not in told
+    assert "no worker runs beside it: `limner work` does" in told
+    assert system["workers"] | {"alive": 0, "wanted": 0} == system["workers"]
+    assert system["engines"]["fal-ai/face-to-sticker"]["why"].split("; ") == [
+        "no worker runs beside this server, and each chooses for its own machine", "asked for",
+    ]  # fmt: skip
+
+
+def test_it_says_what_draws_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    listen = Listen("127.0.0.1", 0)
+    with bind(listen) as sock:
+        announce(listen, sock, Settings(engine="sketch"), ENDPOINTS)
+    assert "  fal-ai/face-to-sticker: sketch engine (asked for)\n" in capsys.readouterr().err
 
 
 def test_a_signal_that_comes_before_the_server_runs_is_not_lost() -> None:

@@ -64,6 +64,54 @@ def test_weights_are_kept_where_the_state_is(name: str) -> None:
     assert Path(said["HF_HOME"]).is_relative_to(said["LIMNER_HOME"])
 
 
+def test_nothing_of_ours_may_become_root_or_ask_the_cluster() -> None:
+    """Kubernetes' pod security standard "restricted", and the same of compose's containers."""
+    pods = [
+        each["spec"]["template"]["spec"]
+        for each in documents(DEPLOY / "kubernetes" / "limner.yaml")
+        if each["kind"] == "Deployment"
+    ]
+    for pod in pods:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for one in pod["containers"]:
+            assert one["securityContext"] == {
+                "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+            }  # fmt: skip
+    ours = [
+        service
+        for name in ("compose.yaml", "compose.scale.yaml")
+        for service in documents(DEPLOY / name)[0]["services"].values()
+        if str(service.get("image", "")).startswith("limner")
+    ]
+    assert (len(pods), len(ours)) == (2, 3)
+    for service in ours:
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_the_load_balancer_logs_no_address() -> None:
+    """By itself nginx logs every call's address, and of errors too: tokens, seals, prompts."""
+    said = (DEPLOY / "nginx.conf").read_text()
+    (name, layout) = re.findall(r"log_format (\w+) '(.*)';", said)[0]
+    told = {"remote_addr", "time_iso8601", "request_method", "status", "body_bytes_sent"}
+    assert set(re.findall(r"\$(\w+)", layout)) == {*told, "request_time"}
+    assert re.findall(r"access_log (.*);", said) == [f"/dev/stdout {name}"]
+    assert re.findall(r"error_log (.*);", said) == ["/dev/stderr crit"]
+
+
+def test_units_that_share_a_folder_share_a_user() -> None:
+    """systemd gives a state folder to the unit's user, and DynamicUser= is one for each unit."""
+    users: dict[str, set[str]] = {}
+    for path in (DEPLOY / "systemd").iterdir():
+        said = dict(re.findall(r"^(User|DynamicUser|StateDirectory)=(.*)$", path.read_text(), re.M))
+        assert f"LIMNER_HOME=/var/lib/{said['StateDirectory']}\n" in path.read_text()
+        owner = path.name if said.get("DynamicUser") == "yes" else said["User"]
+        users.setdefault(said["StateDirectory"], set()).add(owner)
+    assert [owners for owners in users.values() if len(owners) > 1] == []
+
+
 def test_every_command_line_is_one_that_limner_understands() -> None:
     given = list(commands())
     assert len(given) == 10

@@ -1,4 +1,5 @@
-"""What was read for one key serves another only where the operator lets it."""
+"""Whose a request is: what was read for one key serves another only where the operator lets it, and
+what is drawn for a key is its share of the device."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ import pytest
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
+from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.job import Work
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.weights import WEIGHTS
 from limner.endpoints.base import Workshop
@@ -49,6 +52,27 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     hook.remove()
 
 
+def opened(
+    request: pytest.FixtureRequest, networks: Path, folder: Path, endpoint: str, **told: Any
+) -> tuple[Any, Any]:
+    """An engine, and something to ask it for."""
+    sticker = endpoint == "face-to-sticker"
+    lent: Path = request.getfixturevalue("sticker_home" if sticker else "weights")
+    home = linked(lent, folder / "home")
+    workshop = Workshop(networks, may_fetch=False, threads=1, weights=home, **told)
+    asked: dict[str, Any] = {"prompt": "a person", "seed": 7, "num_inference_steps": 1}
+    if sticker:
+        asked |= {"image_size": {"width": 64, "height": 64}, "upscale_steps": 1}
+        return open_sticker_engine(workshop), FaceToStickerInput(image_url=ASTRONAUT, **asked)
+    for weight in WEIGHTS.values():
+        Holdings(home, commercial=False).accept(weight.name)
+    asked |= {"model_type": "1_5-v1-plus", "num_samples": 1, "width": 64, "height": 64}
+    return (
+        open_face_id_engine(workshop),
+        IpAdapterFaceIdInput(face_image_url=ASTRONAUT, **asked),
+    )
+
+
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("endpoint", ["ip-adapter-face-id", "face-to-sticker"])
 def test_what_was_read_for_a_key_serves_another_only_if_caches_are_shared(
@@ -59,22 +83,7 @@ def test_what_was_read_for_a_key_serves_another_only_if_caches_are_shared(
     endpoint: str,
     shared: bool,
 ) -> None:
-    sticker = endpoint == "face-to-sticker"
-    lent: Path = request.getfixturevalue("sticker_home" if sticker else "weights")
-    home = linked(lent, tmp_path / "home")
-    told = {"may_fetch": False, "threads": 1, "weights": home, "share_caches": shared}
-    workshop = Workshop(networks, **told)
-    asked: dict[str, Any] = {"prompt": "a person", "seed": 7, "num_inference_steps": 1}
-    if sticker:
-        engine: Any = open_sticker_engine(workshop)
-        size: Any = {"width": 64, "height": 64}
-        wish: Any = FaceToStickerInput(image_url=ASTRONAUT, image_size=size, **asked)
-    else:
-        for weight in WEIGHTS.values():
-            Holdings(home, commercial=False).accept(weight.name)
-        engine = open_face_id_engine(workshop)
-        asked |= {"model_type": "1_5-v1-plus", "num_samples": 1, "width": 64, "height": 64}
-        wish = IpAdapterFaceIdInput(face_image_url=ASTRONAUT, **asked)
+    engine, wish = opened(request, networks, tmp_path, endpoint, share_caches=shared)
 
     def drawn_for(caller: str) -> tuple[Counter[str], list[bytes]]:
         reads.clear()
@@ -84,6 +93,7 @@ def test_what_was_read_for_a_key_serves_another_only_if_caches_are_shared(
         return Counter(reads), album.kept
 
     first, files = drawn_for("a")
+    sticker = endpoint == "face-to-sticker"
     assert first["ArcFace"] == 1
     assert first["CLIPTextModel"] >= 2, "what is wished for, and what is not"
     again, same = drawn_for("a")
@@ -93,3 +103,30 @@ def test_what_was_read_for_a_key_serves_another_only_if_caches_are_shared(
     nothing = Counter() if sticker else Counter({"CLIPVisionModelWithProjection": 1})
     assert other == (Counter() if shared else first - nothing)
     assert files == same == theirs
+
+
+@pytest.mark.parametrize("endpoint", ["ip-adapter-face-id", "face-to-sticker"])
+def test_what_is_drawn_is_the_callers_share_of_the_device(
+    request: pytest.FixtureRequest,
+    networks: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    endpoint: str,
+) -> None:
+    """Of an upscaled sticker what is drawn over as well: else callers would not take turns."""
+    charged: list[str] = []
+    real = Denoiser._admit  # pyright: ignore[reportPrivateUsage]
+
+    def admit(self: Denoiser, work: Work, *told: Any) -> Any:
+        charged.append(work.caller)
+        return real(self, work, *told)
+
+    monkeypatch.setattr(Denoiser, "_admit", admit)
+    engine, wish = opened(request, networks, tmp_path, endpoint)
+    each = 1
+    if endpoint == "face-to-sticker":
+        each, wish = 2, wish.model_copy(update={"upscale": True})
+    for caller in ("a", "b"):
+        for _ in engine.draw(wish, Album(caller=caller)):
+            pass
+    assert charged == ["a"] * each + ["b"] * each

@@ -14,15 +14,17 @@ from typing import Any
 import pytest
 import torch
 
+from limner.cli.house import workshop
 from limner.diffusion.denoiser.denoiser import Denoiser
 from limner.diffusion.holdings import Holdings
 from limner.diffusion.machine import Machine, this_machine
-from limner.diffusion.plan import GIB, Memory
+from limner.diffusion.plan import GIB, Memory, Offload, sticker_parts
 from limner.diffusion.sticker_studio import StickerStudio
 from limner.diffusion.studio import Studio
 from limner.diffusion.weights import MODEL_TYPES, WEIGHTS
 from limner.endpoints.base import Step
-from limner.endpoints.painting import firmly
+from limner.endpoints.painting import firmly, set_up
+from limner.settings import Settings
 from tests.diffusion.conftest import linked
 
 CPU = torch.device("cpu")
@@ -162,3 +164,44 @@ def test_a_drawing_threads_first_product_uses_as_many_threads_as_torch_was_told(
         torch.set_num_threads(before)
     assert seen[0] != told, "it needs no telling any more"
     assert seen[1] == told
+
+
+def test_on_a_gpu_that_networks_never_leave_and_that_has_room_they_are_compiled() -> None:
+    """A network that comes and goes has no place in which its calls could be recorded."""
+    cuda = torch.device("cuda")
+    assert Machine(cuda, torch.bfloat16, compiles=True).compiled
+    for other in (
+        Machine(cuda, torch.bfloat16),
+        Machine(CPU, torch.bfloat16, compiles=True),
+        Machine(cuda, torch.bfloat16, Offload.NETWORKS, compiles=True),
+        Machine(cuda, torch.bfloat16, Offload.BLOCKS, compiles=True),
+    ):
+        assert not other.compiled
+    parts, machine = sticker_parts(), Machine(cuda, torch.bfloat16, compiles=True)
+    on = {
+        gib: machine.planned(parts, 1024 * 1024, room(gib)) for gib in (8, 12, 14, *range(15, 49))
+    }
+    assert [each.compiled for each in on.values()] == [False] * 3 + [True] * 34
+    assert on[14].offload is Offload.NONE, "its networks stay, but recordings have no room"
+
+
+def test_compiling_is_switched_off_by_the_operator(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From LIMNER_COMPILE to what an engine's networks are opened for."""
+    monkeypatch.setenv("LIMNER_HOME", str(tmp_path))
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    told: list[bool] = []
+
+    def seen(*, compile: bool) -> Machine:
+        told.append(compile)
+        return Machine(CPU, torch.float32)
+
+    monkeypatch.setattr("limner.endpoints.painting.this_machine", seen)
+    for said in ("0", "1", None):
+        if said is None:
+            monkeypatch.delenv("LIMNER_COMPILE")
+        else:
+            monkeypatch.setenv("LIMNER_COMPILE", said)
+        set_up(workshop(Settings()))
+    assert told == [False, True, True]

@@ -90,6 +90,10 @@ def drawn_though_cancelled(run: History) -> None:
     run.accounts[2].cancels.append((21, 200))
 
 
+def drawn_to_its_end_though_cancelled(run: History) -> None:
+    run.accounts[2].cancels.append((21, 202))
+
+
 def steps_of_another(run: History) -> None:
     run.accounts[1].wish = Wish(1, "well", steps=9, hook=True)
 
@@ -185,6 +189,7 @@ def not_zero_when_next(run: History) -> None:
         (failed_without_excuse, "500 instead of 422"),
         (cancelled_by_nobody, "by nobody"),
         (drawn_though_cancelled, "though its cancel"),
+        (drawn_to_its_end_though_cancelled, "though its cancel"),
         (steps_of_another, "steps of another"),
         (lost_webhook, "never delivered"),
         (webhook_of_another_outcome, "the webhook brought"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from limner.files.disk import PARTS_LIFE
 from limner.files.store import MOST_PARTS, NAME, Description, FileStore, Overdue, read, reserve
 from tests.files.conftest import START, Clock
 
@@ -199,10 +201,33 @@ def test_parts_are_joined_in_the_order_of_their_numbers(store: FileStore) -> Non
     assert stored.sha256 == hashlib.sha256(b"12310").hexdigest()
 
 
+def test_a_large_file_is_joined_of_its_parts(store: FileStore) -> None:
+    # Clients send in parts what has 90 MB and more; a store may write that in another way.
+    name = reserve("big.bin")
+    parts = [bytes([number]) * 3_000_000 for number in (1, 2, 3)]
+    for number, content in enumerate(parts, 1):
+        store.save_part(name, number, [content])
+    stored = store.join_parts(name, [1, 2, 3], FOREVER)
+    assert stored is not None
+    assert stored.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
+    assert read(store, name) == b"".join(parts)
+
+
 def test_joining_again_is_the_same_file(store: FileStore) -> None:
     name = reserve()
     store.save_part(name, 1, [b"x"])
     assert store.join_parts(name, [1], FOREVER) == store.join_parts(name, [1], FOREVER)
+
+
+def test_parts_that_come_after_joining_are_gone_when_it_is_joined_again(store: FileStore) -> None:
+    """Else one key could leave any number of them there, of a file that has its size."""
+    name = reserve()
+    store.save_part(name, 1, [b"x"])
+    first = store.join_parts(name, [1], FOREVER)
+    store.save_part(name, 2, [b"more"])
+    assert store.join_parts(name, [1, 2], FOREVER) == first
+    assert read(store, name) == b"x"
+    assert list(store.overdue(time.time() + 10 * PARTS_LIFE)) == []
 
 
 def test_a_part_sent_again_replaces_the_first(store: FileStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from limner.errors import Refused
 from limner.requests import outbox
 from limner.requests.ledger import Ledger
-from limner.requests.lifecycle import Standing, StepTaken
+from limner.requests.lifecycle import Cancellation, Standing, StepTaken
 from limner.requests.request import Outcome, Request, Status, Submission
 from limner.server import webhooks
 from tests.requests.submitting import ENDPOINT, submit
@@ -80,6 +81,14 @@ def test_a_clock_that_is_set_back_keeps_no_dead_workers_request(
     found = ledger.get(alive.id).result()
     assert found is not None
     assert found.inference_time == 0  # rather than minus an hour
+
+
+def test_an_idempotency_key_may_be_as_long_as_a_head_can_hold(ledger: Ledger) -> None:
+    """PostgreSQL's indexes take 2,704 bytes of a text that does not pack."""
+    said = random.Random(0).randbytes(30_000).hex()
+    first = submit(ledger, idempotency_key=said)
+    assert submit(ledger, idempotency_key=said).id == first.id
+    assert submit(ledger, idempotency_key=said[:-1]).id != first.id
 
 
 def test_the_same_idempotency_key_is_the_same_request(ledger: Ledger) -> None:
@@ -163,6 +172,27 @@ def test_a_cancelled_request_that_is_given_back_ends(ledger: Ledger) -> None:
     assert ended is not None
     assert ended.outcome is not None
     assert (ended.status, ended.outcome.http_status) == (Status.DONE, 499)
+
+
+def test_several_are_looked_at_together(ledger: Ledger) -> None:
+    one, other = submit(ledger), submit(ledger)
+    assert ledger.get_all([other.id, "none", one.id, other.id]).result() == [
+        other, None, one, other,
+    ]  # fmt: skip
+    assert ledger.get_all([one.id]).result() == [one]
+    assert ledger.get_all([]).result() == []
+
+
+def test_no_outcome_comes_after_a_cancel_that_was_accepted(ledger: Ledger) -> None:
+    submit(ledger, webhook_url="http://caller/hook")
+    request = claim(ledger)
+    assert ledger.cancel(request.id).result() is Cancellation.REQUESTED
+    late = Outcome(200, {"a": 1}, files=("a.png",))
+    assert ledger.finish(request.id, request.attempt, late).result() is False
+    ended = ledger.get(request.id).result()
+    assert ended is not None
+    assert ended.outcome is not None
+    assert (ended.status, ended.outcome.http_status, ended.outcome.files) == (Status.DONE, 499, ())
 
 
 def test_after_three_lost_workers_it_fails(ledger: Ledger, clock: Clock) -> None:

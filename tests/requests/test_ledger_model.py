@@ -192,11 +192,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(claim=consumes(held), status=st.sampled_from([200, 422, 500]))
     def finish(self, claim: Held, status: int) -> None:
-        mine = self.holds(claim)
+        mine, r = self.holds(claim), self.model[claim.id]
         done = self.ledger.finish(claim.id, claim.attempt, Outcome(status, {"x": 1})).result()
-        assert done is mine
+        assert done is (mine and not r.cancelled)
         if mine:
-            self.model[claim.id].end(status)
+            r.end(499 if r.cancelled else status)
 
     @rule(claim=consumes(held))
     def release(self, claim: Held) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -124,3 +125,56 @@ def test_what_two_servers_could_read_differently_is_refused(server: Server, head
     answered, _ = raw(server, head)
     assert answered.startswith(b"HTTP/1.1 400")
     assert server.call("GET", "/health").status_code == 200
+
+
+#: Java's HttpClient says the first to every server that it speaks plain HTTP to (RFC 9110, 7.8).
+UPGRADES = [
+    pytest.param(
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+        id="Java's",
+    ),
+    pytest.param(b"Connection: upgrade\r\nConnection: close\r\nUpgrade: tea\r\n", id="two fields"),
+    # Only a GET begins a websocket (RFC 6455, 4.1).
+    pytest.param(
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        id="a websocket by POST",
+    ),
+]
+
+
+@pytest.mark.parametrize("asked", UPGRADES)
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "body later"])
+def test_an_upgrade_that_nobody_speaks_is_not_heard(
+    server: Server, asked: bytes, apart: bool
+) -> None:
+    """The call is read with its body, which is never taken for another call."""
+    body = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
+    head = (
+        b"POST /queue.fal.run/limner/metronome HTTP/1.1\r\nHost: here\r\n%s"
+        b"Content-Length: %d\r\n\r\n" % (asked, len(body))
+    )
+    last = b"GET /health HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    if b"close" in asked:
+        last = b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (head, body, last) if apart else (head + body + last,):
+            line.sendall(piece)
+            time.sleep(0.05)  # so that each is read by itself
+        answers = b""
+        while read := line.recv(64 * KIB):
+            answers += read
+    assert answers.startswith(b"HTTP/1.1 422")
+    assert b"json_invalid" in answers  # the body came, and is no JSON
+    assert answers.count(b"HTTP/1.1 ") == (2 if last else 1)
+
+
+def test_calls_with_upgrades_may_stand_behind_each_other(server: Server) -> None:
+    said = b"GET /health HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: tea\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as line:
+        line.sendall(said * 1500 + FAIR)
+        answers = b""
+        while read := line.recv(64 * KIB):
+            answers += read
+    assert answers.count(b"HTTP/1.1 200") == 1501

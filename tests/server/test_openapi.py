@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from limner.endpoints import ENDPOINTS
+from limner.endpoints.base import Endpoint
+from limner.server.hosts import address_of
+from limner.server.openapi import openapi_document
 from tests.rig.process import Server
 
 
@@ -114,6 +118,22 @@ def test_every_reference_leads_somewhere(server: Server) -> None:
         f"#/components/schemas/{n}" for n in found["components"]["schemas"]
     }
     assert "#/components/schemas/QueueStatus" in references(found["paths"])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.alias)
+def test_every_component_is_named_by_a_path_or_by_one_that_is(
+    endpoint: Endpoint, strict: bool
+) -> None:
+    """Of a strict server's too, from which the fields that fal does not have are taken."""
+    found = openapi_document(endpoint, address_of("http", "h", by_name=False), strict=strict)
+    schemas = found["components"]["schemas"]
+    reached, named = set[str](), {ref.rpartition("/")[2] for ref in references(found["paths"])}
+    while named := named - reached:
+        reached |= named
+        named = {ref.rpartition("/")[2] for name in named for ref in references(schemas[name])}
+    assert reached == set(schemas)
+    assert ("Fast" in schemas or "FewSteps" in schemas) != strict
 
 
 def test_the_paths_say_what_goes_in_and_what_comes_out(server: Server) -> None:

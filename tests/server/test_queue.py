@@ -168,6 +168,27 @@ def test_a_header_reaches_the_ledger(
     assert getattr(request.submission, field) == value
 
 
+def test_what_weighs_differently_is_drawn_by_different_workers_and_the_rest_by_the_same(
+    server: Server,
+) -> None:
+    """Few steps need an LCM-LoRA, whatever their number; an interval needs nothing more."""
+
+    def hint(**asked: object) -> str | None:
+        sent = {"prompt": "a person", "face_image_url": "data:,", **asked}
+        answer = server.post("/queue.fal.run/fal-ai/ip-adapter-face-id", json=sent)
+        with Ledger(f"sqlite:///{server.home / 'limner.db'}") as ledger:
+            request = ledger.get(answer.json()["request_id"]).result()
+        assert request is not None
+        return request.submission.hint
+
+    plain, few = hint(), hint(x_fast={"lcm_steps": 4})
+    between = {"guidance_interval": [0.28, 5.42]}
+    assert hint(x_fast=None) == hint(x_fast={}) == hint(x_fast=between) == plain
+    assert hint(x_fast={**between, "lcm_steps": None}) == plain
+    assert hint(x_fast={"lcm_steps": 8, **between}) == few
+    assert len({plain, few, hint(model_type="SDXL-v1"), hint(base_1_5_model_repo="a/b")}) == 4
+
+
 def test_only_what_the_endpoint_knows_is_kept(busy: Server) -> None:
     request_id = submit(busy, steps=1, secret="of the caller's")
     with Ledger(f"sqlite:///{busy.home / 'limner.db'}") as ledger:

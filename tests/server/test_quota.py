@@ -77,6 +77,31 @@ def test_the_other_dialect_and_parts_end_there_too(tight: Server) -> None:
     assert tight.post(f"{upload}/complete", json=parts).status_code == 200
 
 
+def test_no_part_hides_behind_another_of_its_number(tight: Server) -> None:
+    """What a body has brought counts also when a second one of the same part comes meanwhile."""
+    mine = key(tight)
+    upload = place(tight, mine, "initiate-multipart")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield bytes(700)
+        begun.set()
+        assert go_on.wait(30)
+        yield bytes(100)
+
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(lambda: tight.call("PUT", f"{upload}/1", content=slowly()))
+        assert begun.wait(30)
+        assert tight.call("PUT", f"{upload}/1", content=bytes(1)).status_code == 200
+        go_on.set()
+        assert slow.result().status_code == 200  # and is the part now: 800 bytes
+    assert tight.call("PUT", f"{upload}/2", content=bytes(201)).status_code == 413
+    assert tight.call("PUT", f"{upload}/2", content=bytes(200)).status_code == 200
+    assert (
+        tight.call("PUT", f"{upload}/2", content=bytes(200)).status_code == 200
+    )  # again, when full
+
+
 def spent(quota: UploadQuota, owner: str, most: int = 1000) -> int:
     """Bytes that are counted for ``owner``: as many as are missing to the most."""
     for size in range(1, most + 1):
@@ -86,6 +111,14 @@ def spent(quota: UploadQuota, owner: str, most: int = 1000) -> int:
             return most - size + 1
         quota.give_back(owner, size)
     return 0
+
+
+def part(quota: UploadQuota, name: str, number: int, size: int) -> int:
+    """A part of mine comes whole; the bytes of its file while it came."""
+    arrival = quota.begin_part(name, "me", number)
+    whole = quota.grow_part(arrival, size)
+    quota.end_part(arrival, kept=True)
+    return whole
 
 
 @dataclass
@@ -111,7 +144,7 @@ def test_what_was_deleted_or_never_joined_is_free_again(house: House) -> None:
     house.files.save(name, [bytes(400)], Description("image/png", owner="me"))
     quota.look("me")
     assert spent(quota, "me") == 400
-    assert quota.grow_part("upload", "me", 1, 100) == 100
+    assert part(quota, "upload", 1, 100) == 100
     assert spent(quota, "me") == 500
     house.files.delete(name)
     house.now += COUNTED_FOR
@@ -125,19 +158,26 @@ def test_what_was_deleted_or_never_joined_is_free_again(house: House) -> None:
 def test_parts_count_until_they_are_dropped_or_joined(house: House) -> None:
     quota = house.quota
     quota.look("me")
-    sizes = [quota.grow_part("upload", "me", number, size) for number, size in ((1, 100), (2, 250))]
-    assert (sizes, spent(quota, "me")) == ([100, 350], 350)
-    for name, number in (("upload", 2), ("upload", 2), ("another", 1)):  # the last two were never
-        quota.drop_part(name, number)
-        assert spent(quota, "me") == 100
-    assert quota.grow_part("upload", "me", 1, 5) == 105
-    quota.joined("upload", 105)
-    assert spent(quota, "me") == 105  # as a file
-    quota.joined("upload", 105)
-    assert spent(quota, "me") == 105  # known no more, and not counted twice
-    quota.grow_part("thrown away", "me", 1, 70)
+    assert part(quota, "upload", 1, 100) == 100
+    broken = quota.begin_part("upload", "me", 2)
+    assert (quota.grow_part(broken, 250), spent(quota, "me")) == (350, 350)
+    quota.end_part(broken, kept=False)
+    assert spent(quota, "me") == 100
+    assert part(quota, "upload", 1, 40) == 100  # while it came, the first was there too
+    assert spent(quota, "me") == 40
+    late = quota.begin_part("upload", "me", 3)
+    quota.grow_part(late, 10)
+    quota.joined("upload", 50)
+    assert spent(quota, "me") == 50  # as a file
+    assert quota.grow_part(late, 20) == 30  # it came after the joining, and is there
+    quota.end_part(late, kept=False)
+    assert spent(quota, "me") == 50
+    assert not quota.knows_part("upload", 3)
+    quota.joined("upload", 50)
+    assert spent(quota, "me") == 50  # known no more, and not counted twice
+    part(quota, "thrown away", 1, 70)
     quota.joined("thrown away", 0)
-    assert spent(quota, "me") == 105
+    assert spent(quota, "me") == 50
     house.now += COUNTED_FOR
     quota.look("me")
     assert spent(quota, "me") == 0  # no listing shows the file, and no part is left

@@ -15,7 +15,7 @@ from limner.files.disk import DiskStore
 from limner.files.seals import Seals
 from limner.requests.ledger import Ledger
 from limner.requests.lifecycle import Standing, StepTaken
-from limner.requests.request import Request, Submission
+from limner.requests.request import Outcome, Request, Submission
 from limner.stages.fetch import Door
 from limner.worker import draw as drawing
 from limner.worker.draw import Stopped, draw
@@ -130,13 +130,16 @@ def test_a_step_is_drawn_while_the_one_before_is_written(ledger: Slow, tmp_path:
     assert ledger.told == ["Drawn by the sketch engine", "step 0"]
 
 
-def test_a_cancel_that_meets_the_last_step_leaves_no_outcome(ledger: Slow, tmp_path: Path) -> None:
+def test_an_outcome_does_not_wait_until_the_last_step_is_written(
+    ledger: Slow, tmp_path: Path
+) -> None:
     came = started(ledger, tmp_path)
-    for number, answer in enumerate([Standing.ON] * 3 + [Standing.CANCEL]):
+    for number in range(3):
         ledger.wait_for(number + 1)
-        ledger.answers[number].set_result(answer)
-    with pytest.raises(Stopped):
-        came.result(10)
+        ledger.answers[number].set_result(Standing.ON)
+    outcome = came.result(10)
+    assert isinstance(outcome, Outcome)
+    assert (outcome.http_status, len(ledger.told)) == (200, 4)
 
 
 def test_a_ledger_that_is_away_holds_a_drawing_up_once(

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,10 @@ from pydantic import BaseModel
 from limner.endpoints.base import Endpoint, Pictures, Step, Workshop
 from limner.files.disk import DiskStore
 from limner.requests.ledger import Ledger
+from limner.requests.lifecycle import Standing, StepTaken
 from limner.requests.request import Outcome, Request, Status, Submission
 from limner.stages.fetch import Door
+from limner.worker import draw
 from limner.worker.engines import Engines
 from limner.worker.loop import Worker, WorkerParts
 from limner.worker.pictures import PictureRules
@@ -111,6 +113,19 @@ def working(
         assert not thread.is_alive()
 
 
+class Unheard(Ledger):
+    """A ledger from which nobody hears anything of a running request."""
+
+    def step(self, request_id: str, attempt: int, taken: StepTaken) -> Future[Standing]:
+        """Never answered."""
+        super().step(request_id, attempt, taken).result()
+        return Future()
+
+    def hear(self, heard: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Nothing."""
+        return super().hear(lambda topic: None if "cancel" in topic else heard(topic))
+
+
 def submit(ledger: Ledger) -> str:
     return ledger.submit(Submission(HERE, {})).result().id
 
@@ -123,6 +138,22 @@ def now(ledger: Ledger, request_id: str) -> Request:
 
 def until(look: Callable[[], bool]) -> None:
     assert eventually(look)
+
+
+def test_what_is_drawn_after_its_cancel_is_thrown_away(
+    url: str, engine: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "STEP_PATIENCE", 0.05)
+    with Unheard(url, lease=30) as ledger, working(ledger, tmp_path / "files", slots=1):
+        request_id = submit(ledger)
+        until(lambda: len(engine.gates) == 1)
+        ledger.cancel(request_id).result()
+        engine.gates[0].set()
+        until(lambda: now(ledger, request_id).status is Status.DONE)
+        outcome = now(ledger, request_id).outcome
+        assert outcome is not None
+        assert (outcome.http_status, outcome.files) == (499, ())
+        until(lambda: not list((tmp_path / "files").glob("[!.]*/*")))
 
 
 def test_a_request_lost_and_claimed_again_by_the_same_worker_is_finished(
@@ -205,6 +236,67 @@ def test_an_outcome_that_could_not_be_written_is_drawn_again(
             engine.gates[1].set()
             until(lambda: now(ledger, request_id).status is Status.DONE)
         assert now(ledger, request_id).attempt == 2
+
+
+class SlowDisk(Ledger):
+    """A ledger whose outcomes are written when the test says so."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.may = threading.Event()
+
+    def finish(self, request_id: str, attempt: int, outcome: Outcome) -> Future[bool]:
+        """Write it later."""
+        written: Future[bool] = Future()
+
+        def write() -> None:
+            self.may.wait(30)
+            written.set_result(super(SlowDisk, self).finish(request_id, attempt, outcome).result())
+
+        threading.Thread(target=write).start()
+        return written
+
+
+def test_the_next_is_drawn_while_the_outcome_before_it_is_written(
+    url: str, engine: Gated, tmp_path: Path
+) -> None:
+    with SlowDisk(url) as ledger:
+        first, second = submit(ledger), submit(ledger)
+        with working(ledger, tmp_path / "files", slots=1):
+            for number in range(2):
+                until(lambda number=number: len(engine.gates) > number)
+                engine.gates[number].set()
+            assert now(ledger, first).status is Status.RUNNING
+            threading.Timer(0.3, ledger.may.set).start()
+        # Its worker did not leave before both were written.
+        assert {now(ledger, each).status for each in (first, second)} == {Status.DONE}
+
+
+class TakenAway(DiskStore):
+    """A store that takes its time to delete."""
+
+    may = threading.Event()
+
+    def delete(self, name: str) -> bool:
+        """Wait for the test."""
+        self.may.wait(30)
+        return super().delete(name)
+
+
+def test_a_store_that_is_slow_to_delete_holds_up_no_ledger(
+    url: str, engine: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "STEP_PATIENCE", 0.05)
+    store = TakenAway(tmp_path / "files")
+    with Unheard(url) as ledger:
+        cancelled = submit(ledger)
+        with working(ledger, store, slots=1):
+            until(lambda: len(engine.gates) == 1)
+            ledger.cancel(cancelled).result()
+            engine.gates[0].set()
+            until(lambda: now(ledger, cancelled).status is Status.DONE)
+            assert ledger.submit(Submission("an/other", {})).result(10)
+            store.may.set()
 
 
 class StuckStore(DiskStore):

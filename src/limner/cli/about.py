@@ -10,6 +10,9 @@ from limner.settings import Settings
 from limner.worker.engines import choose
 from limner.worker.supervisor import Supervisor
 
+#: Why an engine may be another than the one told: reasons are parted by semicolons.
+ALONE = "no worker runs beside this server, and each chooses for its own machine"
+
 
 def about(
     settings: Settings, endpoints: Sequence[Endpoint], supervisor: Supervisor
@@ -18,10 +21,16 @@ def about(
     given = workshop(settings)
     choices = {each.id: choose(each, settings.engine, given) for each in endpoints}
     return {
-        "engines": {name: {"engine": one.name, "why": one.why} for name, one in choices.items()},
+        "engines": {
+            name: {
+                "engine": one.name,
+                "why": one.why if supervisor.wanted else f"{ALONE}; {one.why}",
+            }
+            for name, one in choices.items()
+        },
         "workers": {
             "alive": supervisor.alive(),
-            "wanted": settings.workers,
+            "wanted": supervisor.wanted,
             "slots": settings.slots,
             "threads": settings.threads,
         },

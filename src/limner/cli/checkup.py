@@ -25,7 +25,14 @@ import httpx2
 from packaging.requirements import Requirement
 
 import limner
-from limner.cli.house import open_home, open_ledger, package_index, workshop
+from limner.cli.house import (
+    open_home,
+    open_ledger,
+    open_to_others,
+    package_index,
+    shut_out,
+    workshop,
+)
 from limner.cli.serve import PLAYGROUND, is_loopback
 from limner.endpoints import ENDPOINTS
 from limner.errors import EngineUnavailable
@@ -94,7 +101,7 @@ def _unmet() -> Iterator[str]:
 
 
 def home(patient: Patient) -> Iterator[Finding]:
-    """The home folder: that it can be written, and that there is room."""
+    """The home folder: that it can be written, that there is room, and who else gets in."""
     folder = patient.settings.home
     try:
         with tempfile.TemporaryFile(dir=open_home(patient.settings)):
@@ -109,6 +116,10 @@ def home(patient: Patient) -> Iterator[Finding]:
         yield Finding("home", "yellow", said, "Free some disk, or set LIMNER_RETENTION lower.")
     else:
         yield Finding("home", "green", said)
+    if paths := open_to_others(patient.settings):
+        told = ", ".join(f"{path.name} ({path.stat().st_mode & 0o777:04o})" for path in paths)
+        said = f"other users of this machine can get at {told}"
+        yield Finding("access", "yellow", said, shut_out(paths))
 
 
 def engines(patient: Patient) -> Iterator[Finding]:

@@ -6,8 +6,10 @@ import gc
 import logging
 import math
 import os
+import shlex
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TextIO, cast
@@ -15,6 +17,7 @@ from typing import TextIO, cast
 import structlog
 
 from limner.endpoints.base import Workshop
+from limner.errors import whereabouts
 from limner.files.disk import DiskStore
 from limner.files.room import DiskRoom
 from limner.files.s3 import S3Store, open_bucket
@@ -24,6 +27,8 @@ from limner.requests.ledger import Ledger
 from limner.settings import Settings
 from limner.stages.limits import ArchiveLimits, Limits
 from limner.tracing import Tracing, open_tracing
+
+log = structlog.get_logger(__name__)
 
 #: Where pip looks for its own index, which is good enough for ours.
 PIP_INDEX = "PIP_INDEX_URL"
@@ -45,6 +50,39 @@ def open_home(settings: Settings) -> Path:
     """The home folder, made for this user's eyes only if it is new."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return settings.home
+
+
+def open_to_others(settings: Settings) -> list[Path]:
+    """What lies in the home folder and users of this machine that are neither its own nor of its
+    group can get at. What is in a folder that is shut to them is not looked at.
+
+    The group is left to the operator, who lets a backup in by it, as PostgreSQL does.
+    """
+    home = settings.home
+    if os.name == "nt" or not _mode(home) & stat.S_IXOTH:
+        return []
+    inside = [*home.glob("limner.db*"), home / "files", home / "tls"]
+    found = [each for each in inside if _mode(each) & stat.S_IRWXO]
+    return sorted([home, *found] if _mode(home) & stat.S_IWOTH else found)
+
+
+def _mode(path: Path) -> int:
+    """Its permissions; none where there is nothing, or no more: a journal comes and goes."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
+
+
+def shut_out(paths: Sequence[Path]) -> str:
+    """The command that keeps others out of them."""
+    return shlex.join(["chmod", "o-rwx", *map(str, paths)])
+
+
+def warn_of_others(settings: Settings) -> None:
+    """Log what others can get at. It is let be: the operator may have chosen it."""
+    if paths := open_to_others(settings):
+        log.warning("open_to_others", paths=[str(path) for path in paths], step=shut_out(paths))
 
 
 def open_ledger(settings: Settings) -> Ledger:
@@ -150,6 +188,27 @@ def set_up_logging(settings: Settings) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", Lines(sys.stderr))),
     )
     logging.getLogger("uvicorn.error").addFilter(is_no_traceback_of_a_call)
+    others = logging.getLogger()
+    for before in [handler for handler in others.handlers if isinstance(handler, OthersLines)]:
+        others.removeHandler(before)
+    others.addHandler(OthersLines(logging.WARNING))
+
+
+class OthersLines(logging.Handler):
+    """What libraries log by Python's own means, as lines like ours, without what faults say.
+
+    Of a message only its first line: asyncio shows the fault of a task in those that follow.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell of one record."""
+        fault = record.exc_info[1] if record.exc_info else None
+        structlog.get_logger().log(
+            record.levelno,
+            record.getMessage().partition("\n")[0],
+            logger=record.name,
+            **({} if fault is None else {"fault": whereabouts(fault)}),
+        )
 
 
 class Lines:

@@ -32,6 +32,7 @@ from limner.cli.house import (
     settle,
     tls_folder,
     traced,
+    warn_of_others,
     workshop,
 )
 from limner.cli.shelves import shelves
@@ -116,6 +117,7 @@ def serve(
     """Build the server from the settings and run it until SIGTERM or SIGINT."""
     settings = Settings()
     set_up_logging(settings)
+    warn_of_others(settings)
     workers = settings.workers if with_workers else 0
     if workers:
         picture_signer(settings)  # told here rather than by every worker, again and again
@@ -160,7 +162,7 @@ def serve(
         sock = bind(listen)
         server = web_server(app, listen, settings)
         outlive_signals(server)
-        address = announce(listen, sock, settings, endpoints)
+        address = announce(listen, sock, settings, endpoints if workers else ())
         typer.echo(f"  {key}", err=True)
         if listen.open_page:
             open_when_started(server, address)
@@ -236,6 +238,7 @@ def web_server(app: FastAPI, listen: Listen, settings: Settings) -> uvicorn.Serv
     config = uvicorn.Config(
         app,
         access_log=False,  # a query may hold a token or a webhook's address
+        log_config=None,  # its lines are told as all others' are
         log_level="warning",
         http=Http11,
         ssl_certfile=listen.tls_cert,
@@ -260,7 +263,10 @@ def own_credentials(host: str, settings: Settings) -> Credentials:
 def announce(
     listen: Listen, sock: socket.socket, settings: Settings, endpoints: Sequence[Endpoint]
 ) -> str:
-    """Say where we are and what draws; the address for a browser here."""
+    """Say where we are and what draws; the address for a browser here.
+
+    ``endpoints``: those that workers beside us draw.
+    """
     scheme = "https" if listen.tls_cert or listen.tls else "http"
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     port = sock.getsockname()[1]
@@ -273,6 +279,8 @@ def announce(
     for endpoint in endpoints:
         choice = choose(endpoint, settings.engine, workshop(settings))
         typer.echo(f"  {endpoint.id}: {choice.name} engine ({_briefly(choice.why)})", err=True)
+    if not endpoints:
+        typer.echo("  no worker runs beside it: `limner work` does, here or elsewhere", err=True)
     # Plain HTTP comes in by the same port, and no browser asks about our authority then.
     return f"{'http' if listen.tls else scheme}://{_from_here(listen.host)}:{port}"
 

@@ -191,7 +191,9 @@ def _planned(parts: Parts, pixels: int, memory: Memory, dtype: str, *, host: boo
     size = _Size(parts, pixels, *NUMBERS[dtype])
     # What a card of this size does when it is empty decides what is decoded whole.
     empty = next((way for way in ways if size.peak(way, 0) <= memory.total), ways[-1])
-    room = max(0, memory.total - size.resident(empty))
+    # Tiles are cheaper than calls without recordings, which have their memory while others decode.
+    recorded = size.between if empty is Offload.NONE and not host else 0
+    room = max(0, memory.total - size.resident(empty) - recorded)
     whole = int(room / (VAE_LIVE * SLACK * size.vae_width))
     peaks = {way: size.peak(way, whole) for way in ways}
     way = next((way for way in ways if peaks[way] <= memory.free), ways[-1])

@@ -10,7 +10,7 @@ This module knows no particular endpoint and imports no engine.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, cast
@@ -139,8 +139,9 @@ class Endpoint:
     output: type[BaseModel]
     #: Engine name → ``module:function``; the function takes a Workshop and returns an Engine.
     engines: Mapping[str, str]
-    #: Fields that decide which weights are needed: requests that agree in them share a worker.
-    weighed_by: tuple[str, ...] = ()
+    #: What in an input, as it was sent, decides which weights are needed: requests that agree in it
+    #: share a worker. None: all need the same.
+    weighed_by: Callable[[Mapping[str, Any]], Sequence[str]] | None = None
     #: An input that can be shown in documentation.
     example: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

@@ -130,6 +130,8 @@ class DiskStore:
     def join_parts(self, name: str, numbers: Sequence[int], said: Description) -> StoredFile | None:
         """See FileStore."""
         if (already := self.find(name)) is not None:
+            # Parts that came after the first joining are of no file.
+            shutil.rmtree(self._parts / name, ignore_errors=True)
             return already
         parts = [self._parts / name / str(number) for number in sorted(set(numbers))]
         if not NAME.fullmatch(name) or not parts or not all(part.exists() for part in parts):

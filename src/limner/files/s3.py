@@ -19,13 +19,15 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 from limner.errors import OurFault
-from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoredFile
+from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoreAway, StoredFile
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -65,6 +67,17 @@ def open_bucket(url: str) -> ObjectStore:
     )
 
 
+@contextmanager
+def _asking() -> Generator[None]:
+    """Around calls of S3. Raises StoreAway where it cannot be reached, or fails each time."""
+    from obstore.exceptions import GenericError
+
+    try:
+        yield
+    except GenericError as fault:
+        raise StoreAway("The file store does not answer") from fault
+
+
 class S3Store:
     """Files in one bucket, under one prefix."""
 
@@ -73,6 +86,7 @@ class S3Store:
         self._bucket = bucket
         self._clock = clock
 
+    @_asking()
     def save(self, name: str, content: Iterable[bytes], said: Description) -> StoredFile:
         """See FileStore. A name that is kept already stays as it is."""
         _check(name)
@@ -92,11 +106,13 @@ class S3Store:
             self._remove(name)  # expired, and not yet swept
         return stored
 
+    @_asking()
     def find(self, name: str) -> StoredFile | None:
         """See FileStore."""
         found = self._find(name)
         return found[0] if found else None
 
+    @_asking()
     def stream(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """See FileStore."""
         found = self._find(name)
@@ -106,6 +122,7 @@ class S3Store:
         last = stored.size if stop is None else min(stop, stored.size)
         return self._slice(key, start, last)
 
+    @_asking()
     def delete(self, name: str) -> bool:
         """See FileStore.
 
@@ -120,18 +137,21 @@ class S3Store:
 
     def listing(self) -> Iterator[StoredFile]:
         """See FileStore."""
-        for about in self._objects("about"):
-            stored = self.find(about["path"].rpartition("/")[2])
-            if stored is not None:
-                yield stored
+        with _asking():
+            for about in self._objects("about"):
+                stored = self.find(about["path"].rpartition("/")[2])
+                if stored is not None:
+                    yield stored
 
     def overdue(self, now: float) -> Iterator[Overdue]:
         """See FileStore."""
-        for due in self._due(now):
-            yield Overdue(due["path"].split("/")[2], due["size"])
-        for part in self._given_up(now):
-            yield Overdue(part["path"].split("/")[1], part["size"])
+        with _asking():
+            for due in self._due(now):
+                yield Overdue(due["path"].split("/")[2], due["size"])
+            for part in self._given_up(now):
+                yield Overdue(part["path"].split("/")[1], part["size"])
 
+    @_asking()
     def expire(self, now: float) -> int:
         """See FileStore."""
         gone = 0
@@ -148,6 +168,7 @@ class S3Store:
             self._bucket.delete(part["path"])
         return gone
 
+    @_asking()
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
         """See FileStore."""
         _check(name)
@@ -155,17 +176,22 @@ class S3Store:
             raise ValueError(f"part {number} is not between 1 and {MOST_PARTS}")
         return self._write(f"parts/{name}/{number:05d}", content)[1]
 
+    @_asking()
     def join_parts(self, name: str, numbers: Sequence[int], said: Description) -> StoredFile | None:
         """See FileStore."""
-        if (already := self.find(name)) is not None or not NAME.fullmatch(name):
-            return already
+        if not NAME.fullmatch(name):
+            return None
         sent = {part["path"] for part in self._objects(f"parts/{name}")}
+        if (already := self.find(name)) is not None:
+            # Parts that came after the first joining are of no file.
+            self._bucket.delete(sorted(sent))
+            return already
         parts = [f"parts/{name}/{number:05d}" for number in sorted(set(numbers))]
         if not parts or not sent.issuperset(parts):
             return self.find(name)  # unless another call has just joined them
         try:
             pieces = (piece for part in parts for piece in self._bucket.get(part).stream(CHUNK))
-            stored = self.save(name, map(bytes, pieces), said)
+            stored = self.save(name, _read_apart(map(bytes, pieces)), said)
         except FileNotFoundError:
             return self.find(name)  # another call joined them first
         self._bucket.delete(sorted(sent))
@@ -259,6 +285,16 @@ class S3Store:
         self._bucket.delete(f"about/{name}")
         self._bucket.delete(about["content"])
         return True
+
+
+def _read_apart(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """``pieces``, each read on a thread of its own: obstore, which writes them, runs on this one.
+
+    It cannot be asked again from within, and panics.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="parts") as reader:
+        while (piece := reader.submit(next, pieces, None).result()) is not None:
+            yield piece
 
 
 def _check(name: str) -> None:

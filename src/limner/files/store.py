@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from limner.errors import OurFault
+
 #: What a name may look like; anything else is no name and finds nothing.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{20}[A-Za-z0-9._-]{0,120}")
 
@@ -52,6 +54,10 @@ def named_by(url: str) -> str | None:
     except ValueError:
         return None  # not a URL at all, which the door says in its own words
     return match[1] if match else None
+
+
+class StoreAway(OurFault):
+    """The file store does not answer: what was asked is not done, or not all of it. Ask again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,10 @@ class Overdue:
 
 
 class FileStore(Protocol):
-    """Keeps files. Safe to call from several threads and processes at once."""
+    """Keeps files. Safe to call from several threads and processes at once.
+
+    One that is elsewhere raises StoreAway from any of these while it does not answer.
+    """
 
     def save(self, name: str, content: Iterable[bytes], said: Description) -> StoredFile:
         """Keep ``content`` durably under a reserved name. A reader sees all of it or nothing.

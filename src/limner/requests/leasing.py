@@ -55,7 +55,7 @@ _HELD = (
     COLUMNS.status == "running",
 )
 
-_FINISH = ending(*_HELD)
+_FINISH = ending(*_HELD, ~COLUMNS.cancel_requested)
 
 _FINISH_CANCELLED = ending(*_HELD, COLUMNS.cancel_requested)
 
@@ -167,9 +167,18 @@ def finish(
     now: float,
     rules: Rules,
 ) -> Ended | None:
-    """End a request that this attempt holds; None when it is not this attempt's any more."""
+    """End a request that this attempt holds and nobody cancelled; else None."""
     held = {"held_id": request_id, "held_attempt": attempt}
     ended = end(connection, _FINISH, outcome, now, rules, held)
+    return ended[0] if ended else None
+
+
+def finish_cancelled(
+    connection: sa.Connection, request_id: str, attempt: int, now: float, rules: Rules
+) -> Ended | None:
+    """End a request that this attempt holds as cancelled, if it was; else None."""
+    held = {"held_id": request_id, "held_attempt": attempt}
+    ended = end(connection, _FINISH_CANCELLED, CANCELLED, now, rules, held)
     return ended[0] if ended else None
 
 
@@ -180,7 +189,7 @@ def release(
     held = {"held_id": request_id, "held_attempt": attempt}
     # Held still, because PostgreSQL lets it be cancelled between two statements.
     connection.execute(_HOLD, held)
-    if end(connection, _FINISH_CANCELLED, CANCELLED, now, rules, held):
+    if finish_cancelled(connection, request_id, attempt, now, rules):
         return True
     released = connection.execute(_RELEASE, held)
     return released.rowcount == 1

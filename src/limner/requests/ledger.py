@@ -123,6 +123,10 @@ class Ledger(Access, Overview, Owed):
         """A request, or None."""
         return self._database.read(lambda connection: queueing.get(connection, request_id))
 
+    def get_all(self, ids: Sequence[str]) -> Future[list[Request | None]]:
+        """:meth:`get` for each of several, of one instant."""
+        return self._database.read(lambda connection: queueing.get_all(connection, ids))
+
     def position(self, request_id: str) -> Future[int | None]:
         """How many waiting requests go before this one; None when it does not wait."""
         return self._database.read(lambda connection: tally.position(connection, request_id))
@@ -210,15 +214,20 @@ class Ledger(Access, Overview, Owed):
         )
 
     def finish(self, request_id: str, attempt: int, outcome: Outcome) -> Future[bool]:
-        """Give a request its one outcome; False when this attempt has it no more."""
+        """Give a request its one outcome; False when this attempt has it no more.
+
+        False also when its cancel was accepted before: then it has ended by that.
+        """
         ended: Ended | None = None
 
         def run(connection: Connection) -> bool:
             nonlocal ended
-            ended = leasing.finish(
-                connection, request_id, attempt, outcome, self._clock(), self._rules
-            )
-            return ended is not None
+            now = self._clock()
+            ended = leasing.finish(connection, request_id, attempt, outcome, now, self._rules)
+            if ended is not None:
+                return True
+            ended = leasing.finish_cancelled(connection, request_id, attempt, now, self._rules)
+            return False
 
         def committed(_: bool) -> list[str]:
             return _done(ended) if ended is not None else []

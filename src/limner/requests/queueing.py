@@ -5,6 +5,8 @@ Knows what a caller may say and ask; knows no worker, HTTP or clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from limner.errors import Refused
@@ -12,7 +14,7 @@ from limner.requests import keyring, turns
 from limner.requests.lifecycle import CANCELLED, Cancellation, Rules, end, ending
 from limner.requests.prepared import Prepared
 from limner.requests.request import LogLine, Outcome, Request, Submission, new_id
-from limner.requests.rows import log_line_from, request_from, submission_values
+from limner.requests.rows import kept_key, log_line_from, request_from, submission_values
 from limner.requests.tables import logs, requests
 from limner.requests.tally import waiting
 
@@ -97,7 +99,7 @@ def _same(connection: sa.Connection, submission: Submission) -> Request | None:
     row = connection.execute(
         sa.select(requests).where(
             COLUMNS.key_id == submission.key_id,
-            COLUMNS.idempotency_key == submission.idempotency_key,
+            COLUMNS.idempotency_key == kept_key(submission.idempotency_key),
         )
     ).first()
     return request_from(row) if row is not None else None
@@ -107,6 +109,16 @@ def get(connection: sa.Connection, request_id: str) -> Request | None:
     """A request, or None."""
     row = _GET.first(connection, {"this": request_id})
     return request_from(row) if row is not None else None
+
+
+def get_all(connection: sa.Connection, ids: Sequence[str]) -> list[Request | None]:
+    """Each of several requests, or None."""
+    if connection.dialect.name == "sqlite" or len(ids) == 1:
+        return [get(connection, each) for each in ids]
+    # To a database that is elsewhere, one way for all of them.
+    rows = connection.execute(sa.select(requests).where(COLUMNS.id.in_(ids)))
+    found = {row.id: request_from(row) for row in rows}
+    return [found.get(each) for each in ids]
 
 
 def log_lines(connection: sa.Connection, request_id: str, after: int) -> list[LogLine]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -27,9 +28,20 @@ _PRIORITY = {rank: priority for priority, rank in RANK.items()}
 GIVEN = "given:"
 
 
+#: Longest idempotency key in characters that is kept as it was said.
+LONGEST_KEY = 255
+
+
 def to_json(value: Any) -> str:
     """Compact JSON; numbers keep their exact value (Python writes floats so)."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def kept_key(said: str | None) -> str | None:
+    """An idempotency key as it is kept: a long one by its hash, for an index takes no long text."""
+    if said is None or len(said) <= LONGEST_KEY:
+        return said
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def submission_values(submission: Submission) -> dict[str, Any]:
@@ -47,7 +59,7 @@ def submission_values(submission: Submission) -> dict[str, Any]:
         "file_lifetime": submission.file_lifetime,
         "files_base": submission.files_base,
         "hint": submission.hint,
-        "idempotency_key": submission.idempotency_key,
+        "idempotency_key": kept_key(submission.idempotency_key),
         # Where nothing is to be stored, what was given goes with what is made (forgetting.py).
         "files": None
         if submission.store_io

@@ -6,7 +6,6 @@ Knows fal's request headers (wire.md 5); knows no engine.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -25,9 +24,11 @@ from limner.errors import CallersFault, Refused, bad_request
 from limner.requests.ledger import Ledger
 from limner.requests.request import Outcome, Priority, Request, Submission
 from limner.server.body import read_json
+from limner.server.crossing import Answers
 from limner.server.hosts import Address
 from limner.server.keys import Caller, Gate
 from limner.server.lifetimes import PREFERENCE_HEADERS, wanted_life
+from limner.server.looks import Looks
 from limner.server.numerals import is_whole
 from limner.tracing import Tracing
 
@@ -62,6 +63,8 @@ class Intake:
         """``strict``: refuse fields that fal does not have, Limner's own extensions among them."""
         self._tracing = tracing
         self.ledger = ledger
+        self.looks = Looks(ledger)
+        self._answers = Answers()
         # Whom the gate knows from before, the ledger looks at once more.
         self._submit = partial(ledger.submit, keyed=True)
         self.gate = gate
@@ -122,12 +125,12 @@ class Intake:
     ) -> Request:
         """Into the ledger; in a span of the caller's trace, where spans are asked for."""
         if self._tracing is None:
-            return await asyncio.wrap_future(submit(submission))
+            return await self._answers.of(submit(submission))
         said = call.headers.get("traceparent")
         who = {"endpoint": submission.endpoint}
         span = self._tracing.begin("accept", said, who, at=began, kind="SERVER")
         try:
-            request = await asyncio.wrap_future(submit(replace(submission, trace=span.traceparent)))
+            request = await self._answers.of(submit(replace(submission, trace=span.traceparent)))
         except BaseException as fault:
             span.end(type(fault).__name__)
             raise
@@ -139,7 +142,7 @@ class Intake:
         """A request of this caller. Raises Refused 404: unknown, expired, or somebody else's."""
         resolved = self.resolve(app)
         caller = await self.gate.caller(call, resolved.endpoint.id)
-        request = await asyncio.wrap_future(self.ledger.get(request_id))
+        request = await self.looks.get(request_id)
         if (
             request is None
             or request.submission.endpoint != resolved.endpoint.id
@@ -203,8 +206,9 @@ def _hint(endpoint: Endpoint, said: str | None, raw: Any) -> str | None:
     if said:
         return f"said {said[:LONGEST_HINT]}"
     fields = cast("dict[str, Any]", raw) if isinstance(raw, dict) else {}
-    weighed = [str(fields.get(name)) for name in endpoint.weighed_by]
-    return " ".join([endpoint.id, *weighed])[:LONGEST_HINT] if weighed else None
+    if endpoint.weighed_by is None:
+        return None
+    return " ".join([endpoint.id, *endpoint.weighed_by(fields)])[:LONGEST_HINT]
 
 
 def _priority(value: str | None) -> Priority:

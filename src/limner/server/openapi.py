@@ -7,7 +7,7 @@ Knows documents; knows no particular endpoint.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from fastapi import APIRouter, Request
@@ -72,7 +72,8 @@ def in_openapi_3_0(schema: Any) -> Any:
 def schemas_of(endpoint: Endpoint, *, strict: bool = False) -> dict[str, Any]:
     """The endpoint's models and all they refer to, as components.
 
-    ``strict``: without Limner's own extensions, which a strict server refuses.
+    ``strict``: without Limner's own extensions, which a strict server refuses, and what only they
+    refer to.
     """
     _, definitions = models_json_schema(
         [(endpoint.input, "validation"), (endpoint.output, "validation")], ref_template=REF
@@ -80,8 +81,33 @@ def schemas_of(endpoint: Endpoint, *, strict: bool = False) -> dict[str, Any]:
     schemas: dict[str, Any] = in_openapi_3_0(definitions["$defs"])
     if strict:
         schemas = {name: _fals_own(schema) for name, schema in schemas.items()}
+    named = _reached(schemas, [endpoint.input.__name__, endpoint.output.__name__])
+    schemas = {name: schema for name, schema in schemas.items() if name in named}
     schemas["QueueStatus"] = QUEUE_STATUS
     return schemas
+
+
+def _reached(schemas: dict[str, Any], left: list[str]) -> set[str]:
+    """Names of what is ``left`` to go through and of all it refers to, however far."""
+    found: set[str] = set()
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [ref.removeprefix(REF.format(model="")) for ref in _refs(schemas[name])]
+    return found
+
+
+def _refs(schema: Any) -> Iterator[str]:
+    if isinstance(schema, list):
+        for part in cast("list[Any]", schema):
+            yield from _refs(part)
+    elif isinstance(schema, dict):
+        for key, part in cast("dict[str, Any]", schema).items():
+            if key == "$ref" and isinstance(part, str):
+                yield part
+            else:
+                yield from _refs(part)
 
 
 def _fals_own(schema: dict[str, Any]) -> dict[str, Any]:

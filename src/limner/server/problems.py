@@ -6,6 +6,7 @@ Knows HTTP and the tree in ``limner.errors``; decides nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from limner.errors import OUR_FAULT, Answer, CallersFault, Refused, whereabouts
+from limner.files.store import StoreAway
 from limner.requests.connections import Unreachable
 from limner.server.guards import GUARDS
 
@@ -27,6 +29,11 @@ AWAY = Answer(
     503,
     {"detail": "Service temporarily unavailable"},
     {"retry-after": "5", "x-fal-retryable": "true"},
+)
+
+#: While the file store is: what was asked may be done in part, as when all files were to go.
+STORE_AWAY = replace(
+    AWAY, body={"detail": "The file store does not answer, so not all of it was done. Try again"}
 )
 
 #: The platform API's words for what went wrong (wire.md 8.2); any other status is its closest.
@@ -103,6 +110,10 @@ def install(app: FastAPI) -> None:
         log.error("database_away", method=request.method, fault=whereabouts(problem))
         return as_told(request, AWAY)
 
+    async def store_away(request: Request, problem: Exception) -> JSONResponse:
+        log.error("store_away", method=request.method, fault=whereabouts(problem))
+        return as_told(request, STORE_AWAY)
+
     async def our_fault(request: Request, problem: Exception) -> JSONResponse:
         log.error("call_failed", method=request.method, fault=whereabouts(problem))
         told = as_told(request, OUR_FAULT)
@@ -113,4 +124,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, routing)
     app.add_exception_handler(ClientDisconnect, hung_up)
     app.add_exception_handler(Unreachable, away)
+    app.add_exception_handler(StoreAway, store_away)
     app.add_exception_handler(Exception, our_fault)

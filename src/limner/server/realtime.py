@@ -28,6 +28,7 @@ from limner.server.keys import Caller
 from limner.server.numerals import is_whole
 from limner.server.problems import AWAY, as_response, in_words
 from limner.server.queue import outcome_headers
+from limner.server.waiting import Waiting
 from limner.server.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -76,18 +77,17 @@ class Desk:
         return Reply(done.outcome.http_status, outcome_headers(done), done.outcome.body, request.id)
 
     async def _done(self, request_id: str) -> Request:
-        ledger = self._intake.ledger
         try:
             with self._watch.listen(f"done:{request_id}") as heard:
                 while True:
-                    current = await asyncio.wrap_future(ledger.get(request_id))
+                    current = await self._intake.looks.get(request_id)
                     if current is None:
                         raise Refused(404, "Request not found")
                     if current.outcome is not None:
                         return current
                     await heard.next()
         except asyncio.CancelledError:
-            ledger.cancel(request_id)
+            self._intake.ledger.cancel(request_id)
             raise
 
 
@@ -155,14 +155,11 @@ async def converse(socket: WebSocket, desk: Desk, answer: Answer, buffering: int
     ``buffering``: how many may wait before the oldest is dropped, because a live picture is worth
     more than those before it (fal's own app does so); None: none is dropped.
     """
-    waiting: asyncio.Queue[Frame] = asyncio.Queue(buffering or MOST_BUFFERED)
+    waiting = Waiting(buffering or MOST_BUFFERED, dropping=buffering is not None)
 
     async def listen() -> None:
         while True:
-            frame = await receive(socket)
-            if buffering is not None and waiting.full():
-                waiting.get_nowait()
-            await waiting.put(frame)
+            await waiting.put(await receive(socket))
 
     async def answer_each() -> None:
         while True:

@@ -87,7 +87,7 @@ class Run:
             self._ledger.cancel(request.id)
 
     async def _current(self, request_id: str) -> Request:
-        return _there(await asyncio.wrap_future(self._ledger.get(request_id)))
+        return _there(await self._intake.looks.get(request_id))
 
 
 def _there(request: Request | None) -> Request:

@@ -71,19 +71,22 @@ class Uploads:
         if not is_whole(number, len(str(MOST_PARTS))):
             raise bad_request(f"A part's number is from 1 to {MOST_PARTS}")
         part, name, owner = int(number), ticket.name, ticket.owner
-        self._quota.drop_part(name, part)  # one that comes again replaces the one before it
-        await anyio.to_thread.run_sync(self._quota.look, owner)
+        if not self._quota.knows_part(name, part):
+            await anyio.to_thread.run_sync(self._quota.look, owner)
+        arrival = self._quota.begin_part(name, owner, part)
+        kept = False
         try:
-            return await self._kept(
+            etag = await self._kept(
                 request,
-                lambda size: self._quota.grow_part(name, owner, part, size),
+                lambda size: self._quota.grow_part(arrival, size),
                 lambda body: self._files.save_part(name, part, body),
             )
-        except BaseException as fault:
-            self._quota.drop_part(name, part)
-            if isinstance(fault, ValueError):
-                raise bad_request(str(fault)) from None
-            raise
+            kept = True
+        except ValueError as fault:
+            raise bad_request(str(fault)) from None
+        finally:
+            self._quota.end_part(arrival, kept=kept)
+        return etag
 
     async def join(self, ticket: Ticket, numbers: Sequence[int]) -> StoredFile:
         """Make the ticket's file of its parts. Raises Refused 400 when one is missing, 413."""

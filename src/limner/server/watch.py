@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 
+from limner.server.crossing import Crossing
+
 #: Without a bell (sockets forbidden, another machine) this is how often a waiter looks, seconds.
 FALLBACK = 0.5
 
@@ -22,6 +24,7 @@ class Watch:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._crossing = Crossing(self._wake)
         #: The latest ends that were heard, for who is about to listen for one of them.
         self._ends: deque[str] = deque(maxlen=LATEST)
 
@@ -39,8 +42,8 @@ class Watch:
             self._ends.append(topic)
         if topic not in self._waiting:
             return
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._wake, topic)
+        if self._loop is not None:
+            self._crossing.put(self._loop, topic)
 
     def _wake(self, topic: str) -> None:
         for event in self._waiting.get(topic, ()):
@@ -80,11 +83,11 @@ class Listening:
 
     async def next(self) -> None:
         """Return when a topic was heard since the last call, or it is time to look anyway."""
+        look_anyway = asyncio.get_running_loop().call_later(FALLBACK, self._event.set)
         try:
-            async with asyncio.timeout(FALLBACK):
-                await self._event.wait()
-        except TimeoutError:
-            pass
+            await self._event.wait()
+        finally:
+            look_anyway.cancel()
         self._event.clear()
 
     def wake(self) -> None:

@@ -112,7 +112,7 @@ def draw(
                 teller.tell(step)
         except StopIteration as end:
             body = end.value
-            teller.settle()
+            teller.close()
         finally:
             steps.close()
     except CallersFault as fault:
@@ -166,6 +166,14 @@ class _Teller:
         for verdict in (self._answer(), self._standing()):
             if verdict is not Standing.ON:
                 raise Stopped(verdict)
+
+    def close(self) -> None:
+        """:meth:`settle`, as far as is known by now.
+
+        What is not, the ledger knows: it takes no outcome of what was cancelled or is lost.
+        """
+        self._late = True
+        self.settle()
 
     def _answer(self) -> Standing:
         """What was answered to the step before; ON when nothing was, in time."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -188,21 +189,48 @@ class Worker:
             log.error("leave_failed", fault=whereabouts(fault))
 
     def _finish(self, request: Request, outcome: Outcome | None, pictures: RequestPictures) -> None:
+        """Give an outcome to the ledger; its slot does not wait until it is kept."""
+        if outcome is None:
+            self._let_go(request, pictures)
+            return
+        written = self._parts.ledger.finish(request.id, request.attempt, outcome)
+        written.add_done_callback(partial(self._finished, request, outcome, pictures))
+
+    def _finished(
+        self,
+        request: Request,
+        outcome: Outcome,
+        pictures: RequestPictures,
+        written: Future[bool],
+    ) -> None:
+        """An outcome was kept or not; the ledger's thread says so, and waits for no store."""
         kept = False
         try:
-            if outcome is not None:
-                done = self._parts.ledger.finish(request.id, request.attempt, outcome).result()
-                kept = done and bool(outcome.files)
+            if written.result():
+                kept = True
                 log.info("request_done", request_id=request.id, status=outcome.http_status)
+            else:
+                log.info("outcome_unwanted", request_id=request.id)
         except Exception as fault:  # noqa: BLE001 - when its lease has ended it is drawn again
             log.error("finish_failed", request_id=request.id, fault=whereabouts(fault))
             # One that was lost in its commit may have been kept: its pictures stay for their time.
             kept = isinstance(fault, Unreachable) and not isinstance(fault, Unwritable)
-        finally:
-            if not kept:
-                _discard(pictures)
-            with self._lock:
-                self._held.pop((request.id, request.attempt), None)
+        if pictures.published and not (kept and outcome.files):
+            threading.Thread(target=self._let_go, args=(request, pictures), name="discard").start()
+        else:
+            self._forget(request)
+
+    def _let_go(self, request: Request, pictures: RequestPictures) -> None:
+        """Throw away what was drawn, if the store lets us: what stays goes when its time comes."""
+        try:
+            pictures.discard()
+        except Exception as fault:  # noqa: BLE001 - the request must be let go of all the same
+            log.error("pictures_left", fault=whereabouts(fault))
+        self._forget(request)
+
+    def _forget(self, request: Request) -> None:
+        with self._lock:
+            self._held.pop((request.id, request.attempt), None)
 
     def _standing_of(self, request: Request) -> Callable[[], Standing | None]:
         def standing() -> Standing | None:
@@ -241,11 +269,3 @@ class Worker:
                 standing = standings[attempt[0]]
                 if standing is not Standing.ON and attempt in self._held:
                     self._held[attempt] = standing
-
-
-def _discard(pictures: RequestPictures) -> None:
-    """Throw away what was published, if the store lets us: what stays goes when its time comes."""
-    try:
-        pictures.discard()
-    except Exception as fault:  # noqa: BLE001 - the request must be let go of all the same
-        log.error("pictures_left", fault=whereabouts(fault))

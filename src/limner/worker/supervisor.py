@@ -46,6 +46,11 @@ class Supervisor:
         """Start the processes and the thread that watches them."""
         self._thread.start()
 
+    @property
+    def wanted(self) -> int:
+        """How many workers it keeps alive."""
+        return len(self._slots)
+
     def alive(self) -> int:
         """How many workers are running now."""
         return sum(child is not None and child.poll() is None for child in self._slots)

@@ -7,6 +7,7 @@ Random weights, large enough that every input is seen in the output.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Networks:
     adapters: tuple[Adapter, ...]
     network: Network
     controller: Controller
+    #: A ControlNet of other numbers, beside the first as depth's is beside InstantID's.
+    beside: Controller
 
 
 def networks(family: str, dtype: torch.dtype = torch.float32) -> Networks:
@@ -101,7 +104,11 @@ def _networks(family: str, dtype: torch.dtype) -> Networks:
         net.to(dtype).eval().requires_grad_(False)
     fit(fitted, adapters)
     fit(own, ())
-    return Networks(unet, control, adapters, Network(fitted), Controller(own))
+    second = copy.deepcopy(own)
+    for parameter in second.parameters():
+        parameter.mul_(0.9)
+    first = Controller(own)
+    return Networks(unet, control, adapters, Network(fitted), first, Controller(second))
 
 
 def _adapter(unet: Any) -> Adapter:
@@ -122,6 +129,8 @@ class Request:
     window: int = 99
     control: float = 0.0
     control_window: int | None = None
+    #: The strength of a second ControlNet; only its latents' bits are of interest.
+    beside: float = 0.0
     size: tuple[int, int] = (64, 64)
     words: int = 0
     chunks: int = 1
@@ -140,6 +149,8 @@ class Request:
         hint = _numbers(3, 1, 3, height, width).sigmoid()
         reads = 0 if self.family == "sdxl" else None
         control = Control(net, hint, self.control, reads, self.control_window)
+        second = networks(self.family).beside if self.beside else None
+        beside = (Control(second, 1 - hint, self.beside, None, 2),) if second else ()
         return Task(
             positive,
             negative if self.guidance > 1 else None,
@@ -148,6 +159,7 @@ class Request:
             self.size,
             self.steps,
             control,
+            beside,
             interval=self.interval,
         )
 

@@ -72,7 +72,8 @@ def together(requests: Sequence[Request], places: int | None) -> list[list[Tenso
         while waiting:
             let_in()  # nothing is computed now, so nobody else lets anybody in
             while len(drawn) < len(jobs):
-                for request in [each for each in jobs if each not in drawn]:
+                # Copied whole first: others are let in while it is gone through.
+                for request in [each for each in tuple(jobs) if each not in drawn]:
                     drawn[request] = latents(jobs[request].follow())
     return [drawn[request] for request in requests]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from torch.nn import functional
 from limner.diffusion.denoiser.bucket import Asked, Bucket
 from limner.diffusion.denoiser.coefficients import coefficients
 from limner.diffusion.denoiser.denoiser import Denoiser
+from limner.diffusion.denoiser.network import Network
 from limner.diffusion.denoiser.reading import Row, rows_of
 from limner.diffusion.denoiser.sample import Sample
 from tests.diffusion.denoiser.small import SAMPLERS, Request, networks
@@ -119,6 +121,19 @@ def test_a_timestep_is_embedded_once_for_all_rows_and_requests() -> None:
         finished(odd)
         finished(Request(steps=7, sampler="euler", words=5, guidance=1.0))
     assert not calls
+
+
+def test_of_timesteps_that_never_end_few_embeddings_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Euler's timesteps are other fractions for every number of steps."""
+    monkeypatch.setattr("limner.diffusion.denoiser.network.MOST_TIMES", 3)
+    network = Network(copy.deepcopy(networks("sd15").network.net))
+    first = network.embed_time(0.5)
+    for number in range(9):
+        network.embed_time(number / 7)
+    assert len(network._times) == 3
+    assert torch.equal(network.embed_time(0.5), first)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -41,12 +41,23 @@ def one(draw: st.DrawFn, seed: int) -> Request:
         window=draw(st.integers(0, steps)),
         control=draw(st.sampled_from([0.0, 0.3, 0.9])),
         control_window=draw(st.none() | st.integers(0, steps)),
+        beside=draw(st.sampled_from([0.0, 0.0, 0.4])),
         size=draw(st.sampled_from([(64, 64), (72, 120)])),
         words=draw(st.integers(0, 2)),
         chunks=draw(st.sampled_from([1, 1, 2])),
         caller=draw(st.sampled_from(["a", "b"])),
         arrives=draw(st.integers(0, 12)),
     )
+
+
+def test_a_second_controlnet_is_heard_by_whoever_has_it_and_changes_no_others_bits() -> None:
+    both = Request(steps=4, control=0.5, beside=0.4)
+    one, other = dataclasses.replace(both, beside=0.0), Request(steps=4, beside=0.4, words=1)
+    none = Request(steps=4, seeds=(2,), words=2)
+    requests = [one, both, other, none]
+    for request, own in zip(requests, together(requests, 8), strict=True):
+        assert equal(own, alone(request, 8))
+    assert not equal(alone(both, 8), alone(one, 8))
 
 
 @functools.cache

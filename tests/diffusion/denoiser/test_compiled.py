@@ -16,6 +16,10 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.attention import BasicTransformerBlock
+from diffusers.models.downsampling import Downsample2D
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch._dynamo import config as dynamo
 from torch._dynamo.utils import counters
@@ -90,6 +94,54 @@ def test_a_compiled_network_is_the_same_and_another_of_its_shape_is_compiled_wit
     changed = Bucket(other, 8)(lent)
     assert not torch.equal(changed[0], expected[0])
     assert counters["stats"]["unique_graphs"] == kinds, "other weights need no compiling"
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_what_is_made_for_a_gpu_lies_channels_last_and_all_that_it_repeats_is_compiled(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only shows on a GPU, as slowness or as bits that depend on a row's place."""
+    compiled: list[Any] = []
+
+    def kept(method: Any, **_: Any) -> Any:
+        compiled.append(method)
+        return method
+
+    monkeypatch.setattr(compiling.torch, "compile", kept)
+    nets = networks(family)
+    bare = [copy.deepcopy(nets.network.net), copy.deepcopy(nets.controller.net)]
+    made = Network(bare[0], compiled=True), Controller(bare[1], compiled=True)
+    blocks = BasicTransformerBlock, ResnetBlock2D, Downsample2D, Upsample2D
+    for trunk in made:
+        kinds = [type(module) for module in trunk.net.modules()]
+        assert nn.Conv2d not in kinds
+        assert nn.GroupNorm not in kinds
+        for module in trunk.net.modules():
+            if isinstance(module, blocks):
+                assert module.forward in compiled, f"{type(module).__name__} is called as it was"
+        for name, weight in trunk.net.named_parameters():
+            if weight.ndim == 4:
+                assert weight.is_contiguous(memory_format=torch.channels_last), name
+    bucket = Bucket(made[0], 2)
+    bucket(asked(Request(family, guidance=1.0), 1, 500.0, torch.float32))
+    assert bucket._given is not None
+    assert bucket._given.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_on_a_gpu_a_compiled_networks_calls_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without CUDA: the network says that it lies on a GPU, and its recordings are played."""
+    net = networks("sd15").network.net
+    with monkeypatch.context() as patched:
+        patched.setattr(type(net), "device", property(lambda _: torch.device("cuda")))
+        assert not Network(copy.deepcopy(net)).recorded
+        assert Network(copy.deepcopy(net), compiled=True).recorded
+    played, ours, request = _Played(), denoiser(4), Request(steps=3)
+    monkeypatch.setattr(ours._recorder, "recordings", lambda: played)
+    network = Network(copy.deepcopy(net))
+    network.recorded = True
+    work = dataclasses.replace(request.work(), network=network)
+    assert equal(latents(ours.draw(work, request.seeds)), alone(request, 4))
+    assert len(played.keys) == request.steps
 
 
 def test_every_thread_has_room_for_all_shapes() -> None:

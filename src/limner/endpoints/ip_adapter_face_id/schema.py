@@ -7,7 +7,8 @@ engines can draw. Knows no engine.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat
 from pydantic_core import PydanticCustomError
@@ -196,6 +197,18 @@ class IpAdapterFaceIdOutput(FalModel):
     )
 
 
+_WEIGHED = ("model_type", "base_1_5_model_repo", "base_sdxl_model_repo")
+
+
+def weighed_by(asked: Mapping[str, Any]) -> list[str]:
+    """The type, the bases, and whether an LCM-LoRA is in them: an interval needs no other weights,
+    nor do more steps or fewer."""
+    named = [str(asked.get(name)) for name in _WEIGHED]
+    fast = asked.get("x_fast")
+    few = isinstance(fast, dict) and cast("dict[str, Any]", fast).get("lcm_steps") is not None
+    return [*named, "lcm"] if few else named
+
+
 IP_ADAPTER_FACE_ID = Endpoint(
     id="fal-ai/ip-adapter-face-id",
     title="IP Adapter Face ID",
@@ -207,7 +220,7 @@ IP_ADAPTER_FACE_ID = Endpoint(
         "sketch": "limner.endpoints.ip_adapter_face_id.sketch:open_engine",
         "diffusion": "limner.endpoints.ip_adapter_face_id.diffusion:open_engine",
     },
-    weighed_by=("model_type", "base_1_5_model_repo", "base_sdxl_model_repo", "x_fast"),
+    weighed_by=weighed_by,
     example={
         "model_type": "1_5-v1",
         "prompt": "Man cyberpunk, synthwave night city, futuristic, high quality, highly "
