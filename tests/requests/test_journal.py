@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 from limner.requests import journal
 from limner.requests.connections import Unreachable
 from limner.requests.database import Database
-from limner.requests.journal import Journal
+from limner.requests.journal import Journal, Turn
 from limner.requests.lanes import Keep
 
 INSERT = "INSERT INTO notes VALUES (1)"
@@ -102,8 +105,24 @@ def test_one_sync_is_for_all_that_came_before_it(database: Database, disk: Disk)
 
 def test_what_did_not_get_to_the_disk_is_not_promised(database: Database, disk: Disk) -> None:
     disk.fails = True
-    with pytest.raises(Unreachable):
-        database.write(executing(INSERT), keep=Keep.TOLD).result(5)
+    asked = [database.write(executing(INSERT), keep=Keep.TOLD) for _ in range(5)]
+    for each in asked:
+        with pytest.raises(Unreachable) as lost:
+            each.result(5)
+        # The first ones are told what the disk said, all others that the log is in doubt.
+        assert lost.value.__cause__ is None or isinstance(lost.value.__cause__, OSError)
+    assert isinstance(asked[0].exception().__cause__, OSError)  # pyright: ignore
+
+
+def test_closing_waits_for_what_is_on_its_way_to_the_disk(
+    database: Database, file: Path, disk: Disk
+) -> None:
+    disk.goes_on.clear()
+    told = database.write(executing(INSERT), keep=Keep.TOLD)
+    threading.Timer(0.3, disk.goes_on.set).start()
+    database.close()
+    assert told.done()
+    told.result()
 
 
 @pytest.mark.parametrize("keep", [Keep.TOLD, Keep.SEEN])
@@ -161,3 +180,95 @@ def test_the_log_that_is_there_is_synced(tmp_path: Path, disk: Disk) -> None:
             assert not log.exists()
         one.sync()
     assert len(disk.synced) == 2
+
+
+def test_behind_a_link_it_is_the_log_of_the_file_to_which_it_leads(
+    tmp_path: Path, disk: Disk
+) -> None:
+    """SQLite follows links: beside the link itself there is never a log."""
+    real, link = tmp_path / "disk" / "real.db", tmp_path / "ledger.db"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    with closing(Database(f"sqlite:///{link}")) as database:
+        database.write(executing("CREATE TABLE notes (number)"), keep=Keep.TOLD).result(5)
+        assert disk.synced == [log_of(real).stat().st_ino]
+
+
+def test_a_log_in_doubt_is_believed_when_it_was_emptied_and_not_before(
+    database: Database, file: Path, disk: Disk
+) -> None:
+    with closing(Journal(f"sqlite:///{file}")) as one:
+        one.sync()
+        assert one.is_sound()
+        assert log_of(file).stat().st_size > 0  # what is sound is let be
+        one.doubt()
+        with pytest.raises(OSError, match="in doubt"):
+            one.sync()
+        assert len(disk.synced) == 1  # the kernel, asked again, would have said yes
+        assert one.is_sound()
+        assert log_of(file).stat().st_size == 0
+        one.sync()
+    assert len(disk.synced) == 2
+
+
+def test_a_turn_is_one_writers_at_a_time_and_the_log_is_emptied_in_one(
+    database: Database, file: Path
+) -> None:
+    url = f"sqlite:///{file}"
+    with (
+        closing(Turn(url)) as mine,
+        closing(Journal(url)) as one,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with mine:
+            emptied = pool.submit(one.empty)
+            written = database.write(executing(INSERT))
+            for waiting in (emptied, written):
+                with pytest.raises(TimeoutError):
+                    waiting.result(0.2)
+        written.result(5)
+        assert emptied.result(5)
+    assert stat.S_IMODE(file.with_name(f"{file.name}-turn").stat().st_mode) == 0o600
+
+
+def test_a_turn_is_waited_for_as_long_as_sqlite_would_and_no_longer(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is stopped in its turn stops no other for ever: SQLite has its own lock."""
+    monkeypatch.setattr(journal, "BUSY_TIMEOUT", 50)
+    url = f"sqlite:///{file}"
+    went_on = threading.Event()
+    with closing(Turn(url)) as mine, closing(Turn(url)) as others:
+
+        def goes_on() -> None:
+            with others:
+                went_on.set()
+
+        with mine, file.with_name(f"{file.name}-turn").open() as third:
+            waiting = threading.Thread(target=goes_on, daemon=True)
+            waiting.start()
+            assert went_on.wait(20)
+            waiting.join(20)
+            # It had no turn, and so gave back nobody else's.
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with file.with_name(f"{file.name}-turn").open() as third:
+            fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_no_file_is_held_longer_than_it_is_there(file: Path) -> None:
+    def held() -> list[str]:
+        open_now = list(Path("/proc/self/fd").iterdir())
+        links = [str(each.readlink()) for each in open_now if each.is_symlink()]
+        return sorted(link for link in links if link.startswith(str(file)))
+
+    url = f"sqlite:///{file}"
+    with closing(Journal(url)) as one:
+        for _ in range(3):
+            with closing(Database(url)) as database:
+                database.write(executing("CREATE TABLE IF NOT EXISTS notes (number)")).result()
+                one.sync()
+                assert one.empty()
+        # The last log's, which was taken away with the last connection.
+        assert held() == [f"{log_of(file)} (deleted)"]
+    assert held() == []

@@ -19,9 +19,12 @@ Headers = list[tuple[bytes, bytes]]
 class Road:
     """One call through the middleware: what reached the application, and what was answered."""
 
-    def __init__(self, path: str, headers: Headers, method: str = "POST", **more: Any) -> None:
+    def __init__(
+        self, path: str, headers: Headers, method: str = "POST", public_url: str = "", **more: Any
+    ) -> None:
         self.reached: list[Scope] = []
         self.statuses: list[int] = []
+        self.bodies: list[bytes] = []
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -32,7 +35,7 @@ class Road:
             "headers": headers,
             **more,
         }
-        asyncio.run(Hosts(self._app)(scope, self._receive, self._send))
+        asyncio.run(Hosts(self._app, public_url)(scope, self._receive, self._send))
 
     @property
     def path(self) -> str:
@@ -48,6 +51,8 @@ class Road:
     async def _send(self, message: Message) -> None:
         if "status" in message:
             self.statuses.append(message["status"])
+        else:
+            self.bodies.append(message["body"])
 
 
 @pytest.mark.parametrize(
@@ -56,6 +61,7 @@ class Road:
 def test_a_call_with_a_host_that_is_none_is_refused_and_reaches_nothing(hosts: list[bytes]) -> None:
     road = Road("/limner/metronome", [(b"host", host) for host in hosts])
     assert (road.reached, road.statuses) == ([], [400])
+    assert road.bodies == [b'{"detail":"The Host header cannot be read"}']
 
 
 def test_only_http_1_0_may_come_without_a_host() -> None:
@@ -123,8 +129,36 @@ def test_our_own_paths_stay_and_any_other_is_a_run(path: str, inner: str) -> Non
 
 def test_what_is_no_call_goes_on_as_it_is() -> None:
     road = Road("", [], type="lifespan")
-    assert [scope["type"] for scope in road.reached] == ["lifespan"]
+    assert ([scope["type"] for scope in road.reached], road.statuses) == (["lifespan"], [])
     assert "state" not in road.reached[0]
+
+
+def test_a_line_goes_the_same_roads_and_its_addresses_are_http() -> None:
+    for scheme, told in (("ws", "http"), ("wss", "https")):
+        more = {"type": "websocket", "scheme": scheme}
+        road = Road("/ws.fal.run/a/b", [(b"host", b"here:8000")], **more)
+        assert road.path == "/@ws/a/b"
+        assert road.reached[0]["state"]["address"].run == f"{told}://here:8000/fal.run"
+        assert Road("/a/b", [(b"host", b"ws.fal.run")], **more).path == "/@ws/a/b"
+
+
+def test_a_preflight_of_the_proxy_is_no_call_that_it_refuses() -> None:
+    assert Road("/api/fal/proxy", [(b"host", b"here")], "OPTIONS").path == "/api/fal/proxy"
+
+
+def test_a_public_url_leads_back_in_place_of_the_name_that_was_come_by() -> None:
+    for path, headers in (
+        ("/a/b", [(b"host", b"inner:8000")]),
+        ("/queue.fal.run/a/b", [(b"host", b"inner:8000")]),
+        ("/api/fal/proxy", [(b"host", b"inner"), (b"x-fal-target-url", b"https://fal.run/a/b")]),
+    ):
+        road = Road(path, headers, public_url="https://faces.example/limner/")
+        told = road.reached[0]["state"]["address"]
+        assert told.run == "https://faces.example/limner/fal.run"
+        assert told.files == "https://faces.example/limner/v3.fal.media"
+    # By fal's own names the caller comes back by these.
+    named = Road("/a/b", [(b"host", b"fal.run")], public_url="https://faces.example")
+    assert named.reached[0]["state"]["address"].run == "http://fal.run"
 
 
 def test_addresses_lead_back_by_the_road_that_was_come() -> None:

@@ -229,13 +229,18 @@ def test_what_does_not_exist_is_a_short_json_error(server: Server, request_line:
         ("localhost:8000", "http://localhost.evil.com", False),
         ("127.0.0.1:8000", "http://192.168.1.5:8000", False),
         ("queue.fal.run", "https://evil.com", False),
+        ("localhost:8000", "evil://x://localhost:8000", False),
     ],
 )
 def test_only_what_is_near_may_call_without_a_key(
     host: str, origin: str | None, near: bool
 ) -> None:
     headers = {"host": host} | ({"origin": origin} if origin else {})
-    assert is_near(headers, "ours.net") is near
+    assert is_near(headers, "ours.net") is is_near(headers, "OURS.net") is near
+    # What a browser says of a call without an Origin; with one, the Origin says who it is.
+    for site in ("cross-site", "same-site", "same-origin", "none"):
+        told = {**headers, "sec-fetch-site": site}
+        assert is_near(told, "ours.net") is (near and (origin is not None or site != "cross-site"))
 
 
 @pytest.mark.parametrize("headers", [{"host": "evil.com"}, {"origin": "https://evil.com"}])

@@ -40,10 +40,19 @@ def test_a_ticket_and_a_token_come_back_as_they_were_made() -> None:
     assert datetime.fromtimestamp(claims["exp"], UTC) == ends
 
 
-@pytest.mark.parametrize("make", [lambda: ACCESS.token("me")[0], lambda: ACCESS.sign(TICKET)])
-def test_either_is_good_for_an_hour(make: Callable[[], str]) -> None:
+@pytest.mark.parametrize(
+    ("make", "hours"),
+    [
+        (lambda: ACCESS.token("me")[0], 1),
+        (lambda: ACCESS.sign(TICKET), 1),
+        (lambda: ACCESS.sign(TICKET, in_parts=True), 24),
+    ],
+)
+def test_either_is_good_for_an_hour_and_one_for_parts_for_a_day(
+    make: Callable[[], str], hours: int
+) -> None:
     claims = jwt.decode(make(), options={"verify_signature": False})
-    assert claims["exp"] == pytest.approx(time.time() + 3600, abs=60)
+    assert claims["exp"] == pytest.approx(time.time() + hours * 3600, abs=60)
     assert TICKET_LIFE == 3600
 
 
@@ -69,7 +78,9 @@ def test_what_is_over_or_would_never_be_opens_nothing(claims: dict[str, Any]) ->
 
 def test_what_another_signed_opens_nothing() -> None:
     claims = {"use": "upload", "name": "n", "type": "t", "until": 1.0, "exp": time.time() + 60}
-    assert ACCESS.check_token(f"Bearer {forged(claims)}") == ""
+    assert (
+        ACCESS.check_token(f"Bearer {forged(claims)}") == ACCESS.ticket(forged(claims)).owner == ""
+    )
     for text in (forged(claims, bytes(32)), jwt.encode(claims, "", algorithm="none"), "", "a.b.c"):
         assert refused(lambda text=text: ACCESS.check_token(f"Bearer {text}")) == 401
         assert refused(lambda text=text: ACCESS.ticket(text)) == 401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ def test_what_a_revoked_key_got_takes_no_file(guarded: Server, admin: dict[str, 
             assert status == (401 if revoked else 200), (method, path)
 
 
-def body(*chunks: bytes, ends: bool = True) -> Request:
-    """A call with a body; one that does not end says nothing more."""
+def body(*chunks: bytes, ends: bool = True, declared: str | None = None) -> Request:
+    """A call with a body; one that does not end says nothing more. ``declared``: its length."""
     events: list[dict[str, Any]] = [
         {"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks
     ]
@@ -99,7 +100,8 @@ def body(*chunks: bytes, ends: bool = True) -> Request:
             await asyncio.Event().wait()
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    return Request({"type": "http", "method": "PUT", "headers": []}, receive)
+    headers = [] if declared is None else [(b"content-length", declared.encode("latin-1"))]
+    return Request({"type": "http", "method": "PUT", "headers": headers}, receive)
 
 
 def uploads(folder: Path, tally: Tally | None = None, **options: Any) -> Uploads:
@@ -155,5 +157,64 @@ def test_parts_that_several_servers_took_are_one_file_within_the_limit(tmp_path:
         # Nothing of it is kept.
         assert DiskStore(tmp_path).find(large.name) is None
         await one.save(body(bytes(1000)), ticket())
+
+    asyncio.run(scenario())
+
+
+def test_what_is_said_to_be_too_large_is_not_waited_for(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        mine = uploads(tmp_path)
+        with pytest.raises(Refused, match="larger than 1000") as refused:
+            await mine.save(body(ends=False, declared="1001"), ticket())
+        assert refused.value.status == 413
+        # What is no length says nothing.
+        for declared in ("1000", "\xb2", "", "-1", "9" * 5000):
+            name = ticket()
+            stored = await mine.save(body(b"0123456789", declared=declared), name)
+            assert (stored.name, stored.size) == (name.name, 10)
+
+    asyncio.run(scenario())
+
+
+def test_where_there_is_no_room_at_all_nothing_is_begun(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        mine, first = uploads(tmp_path), ticket()
+        await mine.save(body(bytes(1000)), first)
+        for began in (
+            mine.save(body(ends=False), ticket()), mine.save_part(body(ends=False), ticket(), "1")
+        ):  # fmt: skip
+            with pytest.raises(Refused, match="may have 1000") as refused:
+                await began
+            assert refused.value.status == 413
+
+    asyncio.run(scenario())
+
+
+def test_parts_are_numbered_from_1_to_10000_and_are_joined_by_no_other_number(
+    tmp_path: Path,
+) -> None:
+    now = 0.0
+    tally = Tally(DiskStore(tmp_path), lambda: now)
+
+    async def scenario() -> None:
+        nonlocal now
+        mine, whole = uploads(tmp_path, tally), ticket()
+        for number in ("0", "10001", "-1", "1.0", "\u0661", "", "9" * 400):
+            with pytest.raises(Refused) as refused:
+                await mine.save_part(body(bytes(600)), whole, number)
+            assert refused.value.status == 400
+        etags = [await mine.save_part(body(b"x" * 9), whole, n) for n in ("1", "10000")]
+        assert etags == [sha256(b"x" * 9).hexdigest()] * 2
+        for numbers in ([1, 0], [1, 10_001], [1, 10**400], [1, -1], [1, 2]):
+            with pytest.raises(Refused, match="A part is missing") as refused:
+                await mine.join(whole, numbers)
+            assert refused.value.status == 400
+        assert (await mine.join(whole, [1, 10_000])).size == 18
+        # The refused ones' bytes were given back; parts that were joined are the file's.
+        await mine.save(body(bytes(982)), ticket())
+        for file in list(DiskStore(tmp_path).listing()):
+            DiskStore(tmp_path).delete(file.name)
+        now += COUNTED_FOR
+        await mine.save(body(bytes(1000)), ticket())
 
     asyncio.run(scenario())

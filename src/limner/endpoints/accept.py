@@ -24,7 +24,7 @@ ECHO_LIMIT = 200
 #: What pydantic says of the branches of a union that the caller plainly did not mean.
 _WRONG_BRANCH = {
     "object": {"literal_error", "string_type"},
-    "other": {"model_type", "model_attributes_type", "dict_type"},
+    "other": {"model_attributes_type"},
 }
 
 
@@ -34,7 +34,6 @@ _FORBIDDEN = "extra_forbidden", "Extra inputs are not permitted"
 #: pydantic's types that have another name on fal's page of errors.
 _FALS_TYPES = {
     "literal_error": "one_of",
-    "enum": "one_of",
     "too_short": "sequence_too_short",
     "too_long": "sequence_too_long",
     "string_too_short": "sequence_too_short",

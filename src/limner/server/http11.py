@@ -75,10 +75,9 @@ class Http11(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Read on; hang up on a head, or a trailer, that has no end."""
         self._idle += len(data)
-        began = self._idle
         self._read(data)
         # What begins in the middle of ``data`` is counted from the next on.
-        if self._idle < began or self._idle <= LONGEST_HEAD or self.transport.is_closing():
+        if self._idle <= LONGEST_HEAD or self.transport.is_closing():
             return
         # There is no cycle before the first call, whatever its type says.
         if self._in_head or not getattr(self.cycle, "response_started", False):

@@ -27,6 +27,9 @@ AT_ONCE = 100
 #: Seconds in which nothing may come, after which an upload is given up.
 PATIENCE = 60.0
 
+#: A length with more digits than any has is none.
+_DIGITS = 20
+
 Kept = TypeVar("Kept")
 
 
@@ -121,7 +124,7 @@ class Uploads:
 
     async def _capped(self, request: Request, count: Callable[[int], int]) -> AsyncIterator[bytes]:
         declared = request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > self._max_bytes:
+        if is_whole(declared, _DIGITS) and int(declared) > self._max_bytes:
             raise self._too_large()
         async for chunk in request.stream():
             if chunk:
