@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from limner.endpoints.ip_adapter_face_id.schema import IpAdapterFaceIdInput
 from limner.endpoints.ip_adapter_face_id.sketch import SketchFaceId
 from limner.errors import FaceNotFound
 from limner.sketch.instruments import Instruments
+from limner.sketch.toon import to_lab
 from limner.stages.likeness import likeness
 from limner.stages.picture import open_picture
 from tests.endpoints.conftest import ASTRONAUT, FACES
@@ -87,6 +91,49 @@ def test_dark_skin_is_not_bleached(portray: Portray, tools: Instruments) -> None
             for each, landmarks in ((found.rgb, found.face.landmarks), (picture, face.landmarks))
         )
         assert after < before + 25, style
+
+
+def in_the_dark(photo: str, stops: int) -> bytes:
+    """A zip of the photo with a 2 ** stops of its light (sRGB, IEC 61966-2-1)."""
+    value = np.asarray(Image.open(FACES / photo).convert("RGB")) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    light = linear / 2**stops
+    value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    packed, picture = io.BytesIO(), io.BytesIO()
+    Image.fromarray(np.round(255 * value).astype(np.uint8)).save(picture, "PNG")
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("dark.png", picture.getvalue())
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("photo", [ASTRONAUT, "03_obama_frontal_dark_skin.jpg"])
+def test_a_photo_taken_in_the_dark_comes_out_no_mud_in_oil(
+    portray: Portray, tools: Instruments, photo: str
+) -> None:
+    """Three stops darker, skin is drawn nearly as light as in good light, and of its colour."""
+    skins = []
+    for given in ({"photo": photo}, {"photo": None, "archive": in_the_dark(photo, 3)}):
+        picture = portray(**given, width=512, height=512, prompt="oil").picture
+        face = tools.detector.detect(picture, 640)[0]
+        skins.append(cheeks_in_lab(picture, face.landmarks))
+    found = tools.detector.find(np.asarray(Image.open(FACES / photo).convert("RGB")))
+    own = cheeks_in_lab(found.rgb, found.face.landmarks)
+    lit, dark = skins
+    assert dark[0] > lit[0] - 20
+    for drawn in skins:
+        # Lab's a, red against green: of the photo's own at least half.
+        assert drawn[1] > 0.5 * own[1]
+
+
+def cheeks_in_lab(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The mean of both cheeks: CIE Lab, L 0…100."""
+    reach = max(1, int(np.hypot(*(landmarks[1] - landmarks[0])) * 0.15))
+    middles = [(landmarks[0] + landmarks[3]) / 2, (landmarks[1] + landmarks[4]) / 2]
+    patches = [
+        to_lab(rgb[int(y) - reach : int(y) + reach, int(x) - reach : int(x) + reach])
+        for x, y in middles
+    ]
+    return np.concatenate([each.reshape(-1, 3) for each in patches]).mean(axis=0)
 
 
 def cheeks(rgb: np.ndarray, landmarks: np.ndarray) -> float:

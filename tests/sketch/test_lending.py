@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from limner.sketch.lending import clothed, lent, without_green
+from limner.sketch.lending import SPARE, as_red, clothed, lent
+from limner.sketch.toon import to_lab
 
 Pixels = npt.NDArray[np.uint8]
 SIDE = 256
@@ -108,7 +109,7 @@ def test_hair_that_words_changed_stays_as_it_was_drawn() -> None:
 
 
 LANDMARKS = np.array([[95, 115], [160, 115], [128, 145], [104, 175], [152, 175]], np.float32)
-TEETH, CHIN = (slice(171, 180), slice(112, 145)), (slice(215, 230), slice(112, 145))
+TEETH, CHIN = (slice(171, 180), slice(112, 145)), (slice(200, 205), slice(112, 145))
 
 
 def luminance(part: Pixels) -> float:
@@ -117,14 +118,38 @@ def luminance(part: Pixels) -> float:
     return float((linear @ np.array([0.2126, 0.7152, 0.0722])).mean())
 
 
-def test_green_teeth_are_as_green_as_the_photos_and_nothing_else_is_touched() -> None:
-    photo, drawing = plain(225, 215, 200), plain(120, 180, 90)
-    lips = (slice(161, 167), slice(118, 138))
-    drawing[lips] = (170, 60, 70)
-    got = without_green(drawing, photo, LANDMARKS)
-    red, green, blue = got[TEETH].reshape(-1, 3).mean(axis=0)
-    assert red > green > blue > 0.8 * red
-    assert luminance(got[TEETH]) == pytest.approx(luminance(drawing[TEETH]), rel=0.06)
-    assert np.abs(got[CHIN].astype(int) - drawing[CHIN]).max() <= 1
-    inner = (slice(163, 165), slice(122, 134))
-    assert np.abs(got[inner].astype(int) - drawing[inner]).max() <= 3
+def test_green_skin_is_as_red_as_the_photos_and_as_light_as_it_was_drawn() -> None:
+    photo, drawing = plain(190, 140, 115), plain(130, 160, 100)
+    got = as_red(drawing, photo, LANDMARKS)
+    for part in CHEEK, TEETH:
+        ours, theirs = (to_lab(each[part]).reshape(-1, 3).mean(axis=0) for each in (got, photo))
+        assert ours[1:] == pytest.approx(theirs[1:], abs=SPARE + 1)
+        assert luminance(got[part]) == pytest.approx(luminance(drawing[part]), rel=0.06)
+    # Nothing but the face: a sky stays green.
+    assert np.abs(got[:20, :20].astype(int) - drawing[:20, :20]).max() <= 1
+
+
+def test_redder_strokes_and_what_words_coloured_stay_as_drawn() -> None:
+    photo, drawing = plain(190, 140, 115), plain(200, 90, 80)
+    assert np.abs(as_red(drawing, photo, LANDMARKS).astype(int) - drawing).max() <= 1
+    green = plain(130, 160, 100)
+    assert np.abs(as_red(green, photo, LANDMARKS, EVERYWHERE).astype(int) - green).max() <= 1
+
+
+def test_green_teeth_that_are_not_the_photos_are_one_strip() -> None:
+    """Teeth cut by dark strokes, in a smile that the photo has not: it has a closed mouth."""
+    photo, drawing = plain(190, 140, 115), plain(150, 150, 110)
+    photo[171:181, 108:149] = (170, 95, 90)
+    drawing[TEETH] = (120, 180, 60)
+    drawing[TEETH[0], 114:145:6] = (40, 70, 20)
+    got = as_red(drawing, photo, LANDMARKS, own_mouth=False)
+    middle = (slice(173, 178), slice(116, 141))
+    ours, drawn = to_lab(got[middle]), to_lab(drawing[middle])
+    assert ours[..., 0].std() < 0.25 * drawn[..., 0].std()
+    # As light as the teeth were drawn, not as the strokes between them, and not green.
+    assert np.median(ours[..., 0]) == pytest.approx(float(np.median(drawn[..., 0])), abs=4)
+    assert ours[..., 1].min() > 0
+    # The skin around them is skin's, not teeth's nor lips'.
+    assert to_lab(got[CHIN])[..., 1:].mean(axis=(0, 1)) == pytest.approx(
+        to_lab(photo[CHIN])[..., 1:].mean(axis=(0, 1)), abs=SPARE + 1
+    )

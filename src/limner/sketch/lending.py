@@ -31,6 +31,8 @@ COLOUR = 0.6
 STROKE = 2.5
 #: How much stronger those strokes are there than the generator drew them.
 EMPHASIS = 1.3
+#: How much greener than the photo's skin a stroke may be, in Lab's a: a painter's own colours.
+SPARE = 2.0
 
 
 def lent(drawing: Picture, crop: Picture, share: float, kept: Floats | None = None) -> Picture:
@@ -40,8 +42,7 @@ def lent(drawing: Picture, crop: Picture, share: float, kept: Floats | None = No
     drawing is left alone: where words changed it.
     """
     side = drawing.shape[0]
-    # Face and ears, hairline to chin, as an aligned face is.
-    face = blob((side, side), (side / 2, side * 0.477), (side * 0.305, side * 0.39), soft=0.35)
+    face = _face(side)
     where = face * np.float32(share)
     if kept is not None:
         where *= 1 - kept
@@ -76,27 +77,74 @@ def clothed(
     return to_rgb((ours + where[..., None] * (tones + strokes - ours)).astype(np.float32))
 
 
-def without_green(drawing: Picture, crop: Picture, landmarks: Floats) -> Picture:
-    """The drawing [256, 256, 3] with a mouth no greener, there no yellower, than the crop's own.
+def as_red(
+    drawing: Picture,
+    crop: Picture,
+    landmarks: Floats,
+    kept: Floats | None = None,
+    own_mouth: bool = True,
+) -> Picture:
+    """The drawing [256, 256, 3] with a face nowhere greener than the crop's own.
 
-    The oil generator learnt teeth as green as the shadows of its paintings. ``landmarks`` [5, 2]
-    are the crop's. What is red enough, and all around the mouth, stays as it was drawn.
+    The oil generator learnt skin greener than anybody's, most of all in the shade, and teeth
+    greener still. A stroke whose Lab a lies more than ``SPARE`` below the crop's around it is
+    brought up to that, and is then yellower by no more either; redder strokes stay as drawn, and
+    so does lightness. ``landmarks`` [5, 2] are the crop's; ``kept`` [256, 256] 0…1 is where words
+    gave the drawing other colours. ``own_mouth``: whether the mouth drawn is the crop's; if not,
+    nothing there lies on its like: teeth become one strip as light as drawn, what is no tooth the
+    skin around.
     """
+    where = _face(drawing.shape[0])
+    if kept is not None:
+        where = where * (1 - kept)
+    lab, near = to_lab(drawing), _soft(to_lab(crop))
+    if not own_mouth:
+        lab, near = _another_mouth(lab, near, landmarks)
+    lack = np.maximum(near[..., 1] - SPARE - lab[..., 1], 0)
+    share = where * np.clip(lack / 4, 0, 1)
+    lab[..., 1] += where * lack
+    lab[..., 2] += share * (np.minimum(lab[..., 2], near[..., 2] + SPARE) - lab[..., 2])
+    return to_rgb(lab.astype(np.float32))
+
+
+def _another_mouth(lab: Floats, near: Floats, landmarks: Floats) -> tuple[Floats, Floats]:
+    """A drawing's Lab with its teeth one strip, and the crop's with such a mouth's colours."""
+    mouth, wider = _mouth(lab.shape, landmarks), _mouth(lab.shape, landmarks, 1.7)
+    inside, ring = mouth > 0.5, (wider > 0.5) & (mouth <= 0)
+    if not inside.any() or not ring.any():
+        return lab, near
+    # Among all that this generator paints too green, teeth are the greenest.
+    green = np.clip((np.median(lab[ring][:, 1]) - lab[..., 1] - 5) / 6, 0, 1).astype(np.float32)
+    teeth = cv2.GaussianBlur(green, (0, 0), 2) * mouth
+    teeth = np.clip(1.6 * teeth - 0.3, 0, 1)
+    # Of the crop's mouth teeth are the least red and the least yellow.
+    least = (np.percentile(near[inside][:, 1], 10), np.percentile(near[inside][:, 2], 25))
+    skin, pale = np.median(near[ring], axis=0), np.array([0, *least])
+    colours = skin + teeth[..., None] * (pale - skin)
+    wide = float(np.hypot(*(landmarks[4] - landmarks[3])))
+    even = lab.copy()
+    even[..., 0] += teeth * (_filled(lab[..., 0], wide) - lab[..., 0])
+    return even, (near + mouth[..., None] * (colours - near)).astype(np.float32)
+
+
+def _face(side: int) -> Floats:
+    """Face and ears, hairline to chin, as an aligned face [side, side] is."""
+    return blob((side, side), (side / 2, side * 0.477), (side * 0.305, side * 0.39), soft=0.35)
+
+
+def _mouth(shape: tuple[int, ...], landmarks: Floats, size: float = 1.0) -> Floats:
+    """An ellipse [h, w] around the corners of the mouth, ``size`` times its own."""
     right, left = landmarks[3:].astype(np.float64)
     across = left - right
     wide, angle = max(float(np.hypot(*across)), 1.0), float(np.arctan2(across[1], across[0]))
-    where = blob(drawing.shape, (right + left) / 2, (0.55 * wide, 0.33 * wide), angle, 0.4)
-    inside = where > 0.5
-    if not inside.any():
-        return drawing
-    lab, photo = to_lab(drawing), to_lab(crop)[inside]
-    # Teeth are the least red of a mouth and the least yellow.
-    least, yellow = np.percentile(photo[:, 1], 10), np.percentile(photo[:, 2], 25)
-    green = np.clip((least - lab[..., 1]) / 6, 0, 1).astype(np.float32)
-    share = cv2.GaussianBlur(green, (0, 0), 1) * where
-    lab[..., 1] += share * (np.maximum(lab[..., 1], least) - lab[..., 1])
-    lab[..., 2] += share * (np.minimum(lab[..., 2], yellow) - lab[..., 2])
-    return to_rgb(lab.astype(np.float32))
+    return blob(shape, (right + left) / 2, (0.55 * wide * size, 0.33 * wide * size), angle, 0.4)
+
+
+def _filled(light: Floats, wide: float) -> Floats:
+    """Lightness [h, w] without upright dark strokes thinner than a fifth of a mouth's width."""
+    across = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(3, round(0.2 * wide)) | 1, 3))
+    closed = cv2.morphologyEx(light, cv2.MORPH_CLOSE, across)
+    return cast("Floats", cv2.GaussianBlur(closed, (0, 0), 1.5))
 
 
 def _soft(values: Floats) -> Floats:

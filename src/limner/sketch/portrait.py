@@ -19,7 +19,7 @@ from limner.sketch import toon
 from limner.sketch.directions import average, move
 from limner.sketch.features import blob
 from limner.sketch.instruments import Instruments
-from limner.sketch.lending import clothed, lent, without_green
+from limner.sketch.lending import as_red, clothed, lent
 from limner.sketch.merging import Fit, edited, fit_of
 from limner.sketch.recipe import Recipe
 from limner.sketch.stylizer import SIZE, align
@@ -35,6 +35,10 @@ Floats = npt.NDArray[np.float32]
 COLOUR_ROWS = 8
 #: Directions that put on what does not bend as a face does.
 STIFF = frozenset({"glasses", "sunglasses"})
+#: Directions that show other teeth than the photo's.
+TOOTHED = frozenset({"smile", "open_mouth"})
+#: Directions that leave the skin its colour.
+COLOURLESS = TOOTHED | {"angry"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,10 +106,25 @@ def _drawn(aligned: Aligned, recipe: Recipe, instruments: Instruments) -> Pictur
     drawing, kept = fitted(imagined, recipe.moves, fit, instruments.detector)
     featured = lent(drawing, crop, recipe.lent, kept)
     if recipe.style == "oil":
-        featured = without_green(featured, crop, aligned.landmarks)
+        featured = cleansed(featured, crop, aligned.landmarks, recipe.moves, kept)
     if recipe.moves_hair:
         return featured
     return clothed(featured, crop, aligned.person, recipe.worn, kept)
+
+
+def cleansed(
+    drawing: Picture,
+    crop: Picture,
+    landmarks: Floats,
+    moves: Mapping[str, float],
+    kept: Floats | None,
+) -> Picture:
+    """The oil generator's drawing [256, 256, 3] without its green, in skin and mouth.
+
+    ``landmarks`` [5, 2] are the crop's; ``kept`` is where ``moves`` changed the drawing.
+    """
+    recoloured = None if COLOURLESS.issuperset(moves) else kept
+    return as_red(drawing, crop, landmarks, recoloured, own_mouth=TOOTHED.isdisjoint(moves))
 
 
 def fitted(

@@ -21,9 +21,8 @@ from limner.sketch.directions import average
 from limner.sketch.easel import Easel, Layer, Look
 from limner.sketch.framing import seat
 from limner.sketch.instruments import Instruments
-from limner.sketch.lending import without_green
 from limner.sketch.merging import Fit, agreement, fit_of
-from limner.sketch.portrait import fitted, shaped
+from limner.sketch.portrait import cleansed, fitted, shaped
 from limner.sketch.recipe import Recipe
 from limner.sketch.refinement import ROW_GROUPS, START, Pose
 from limner.sketch.scenes import paint_scene
@@ -134,7 +133,8 @@ class Sitting:
 
         drawing, changed = fitted(imagined, recipe.moves, fit, self._tools.detector)
         if recipe.style == "oil":
-            drawing = without_green(drawing, crop, self._sitter.crop_landmarks)
+            own = self._sitter.crop_landmarks
+            drawing = cleansed(drawing, crop, own, recipe.moves, changed)
         return Layer(drawing, agreement(drawing, crop), changed)
 
     def _redrawn(self, style: toon.ToonStyle) -> Picture:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limner.sketch.instruments import Instruments
+from limner.sketch.light import exposed
 from limner.stages.doubt import agrees, redrawn
 from limner.stages.face import Face
 from limner.stages.lift import around
@@ -67,7 +68,8 @@ def take(
     alpha = instruments.matte(rgb)
     if face.box[3] < TINY_FACE or not agrees(alpha, moved[0].box):
         alpha = redrawn(rgb, alpha, moved[0].box)
-    return Subject(rgb, alpha, moved[0], tuple(other.box for other in moved[1:]))
+    lit = exposed(rgb, alpha, moved[0].landmarks)
+    return Subject(lit, alpha, moved[0], tuple(other.box for other in moved[1:]))
 
 
 def _moved(face: Face, left: int, top: int, scale: float) -> Face:
