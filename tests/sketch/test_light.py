@@ -55,7 +55,7 @@ def test_skin_is_never_what_decides() -> None:
     """In the same bad light light skin and dark skin are given the same, and stay as far apart."""
     # The whites are at 0.2.
     gain = (ENOUGH / 0.2) ** BOLDNESS
-    for skin in (DARK_SKIN, (0.15,) * 3):
+    for skin in (DARK_SKIN, (0.15, 0.15, 0.15)):
         assert missing(person(skin, 1 / 2), PERSON, LANDMARKS) == pytest.approx(gain, rel=0.03)
 
 
