@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 #: Milliseconds SQLite waits for another process's transaction.
 BUSY_TIMEOUT = 30_000
 
-#: What is kept with a connection of SQLite's: do its commits wait for the disk?
-_WAITS = "commits wait for the disk"
+#: What is kept with a connection of SQLite's: are its next commits to wait for the disk, and do
+#: they as it was last told?
+_WAITS, _TOLD = "commits wait for the disk", "told that commits wait for the disk"
 
 #: How a silent PostgreSQL is noticed: seconds to connect, to probe an idle line, and milliseconds
 #: that sent bytes may go unacknowledged.
@@ -101,7 +102,9 @@ def sqlite_engine(url: str, *, writes: bool) -> sa.Engine:
     def begun(connection: sa.Connection) -> None:  # pyright: ignore[reportUnusedFunction]
         if writes:
             full = connection.info.get(_WAITS, True)
-            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+            if connection.info.get(_TOLD) is not full:
+                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+                connection.info[_TOLD] = full
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

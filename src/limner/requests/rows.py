@@ -32,9 +32,13 @@ GIVEN = "given:"
 LONGEST_KEY = 255
 
 
+#: Made once: ``json.dumps`` makes one for every value that is not written as it would by itself.
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def to_json(value: Any) -> str:
     """Compact JSON; numbers keep their exact value (Python writes floats so)."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _COMPACT.encode(value)
 
 
 def kept_key(said: str | None) -> str | None:

@@ -32,6 +32,7 @@ from limner.server.intake import Intake
 from limner.server.keys import Gate
 from limner.server.metrics import metrics_router
 from limner.server.openapi import documents_router
+from limner.server.plain import PlainRoutes
 from limner.server.platform import Platform, platform_router
 from limner.server.playground import mount_playground
 from limner.server.queue import Queue, queue_routes
@@ -113,6 +114,7 @@ def create_app(parts: ServerParts) -> FastAPI:
 
     watch = Watch()
     webhooks = Webhooks(parts.ledger, signer, parts.post, watch, parts.tracing)
+    hot = [*queue_routes(Queue(intake, watch)), *run_routes(Run(intake, watch))]
     app = FastAPI(
         title="Limner",
         version=__version__,
@@ -124,6 +126,7 @@ def create_app(parts: ServerParts) -> FastAPI:
             Middleware(Guards),
             _cors(parts),
             Middleware(Hosts, public_url=parts.public_url, sealed=parts.sealed),
+            Middleware(PlainRoutes, routes=hot),
         ],
     )
     problems.install(app)
@@ -140,11 +143,8 @@ def create_app(parts: ServerParts) -> FastAPI:
     storage = Storage(parts.files, access, seals, gate, parts.storage)
     app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
     app.include_router(realtime_router(Realtime(intake, watch)))
-    # First, because they are asked most.
-    app.router.routes[:0] = [
-        *queue_routes(Queue(intake, watch)),
-        *run_routes(Run(intake, watch)),
-    ]
+    # First: every path that is nobody else's is a run.
+    app.router.routes[:0] = hot
     return app
 
 

@@ -83,46 +83,40 @@ def outer_path(path: str) -> str:
     return "/" + path.partition("/@")[2].partition("/")[2] if path.startswith("/@") else path
 
 
-def install(app: FastAPI) -> None:
-    """Make ``app`` speak of every error as fal does."""
-
-    async def callers_fault(request: Request, problem: Exception) -> JSONResponse:
-        assert isinstance(problem, CallersFault)
+def response_to(request: Request, problem: Exception) -> JSONResponse:
+    """What whoever called ``request`` is told of ``problem``."""
+    if isinstance(problem, CallersFault):
         response = as_told(request, problem.answer())
         # wire.md 4.4, 4.5: what was refused costs nothing, and says so.
         response.headers.setdefault("x-fal-billable-units", "0")
         return response
-
-    async def routing(request: Request, problem: Exception) -> JSONResponse:
-        assert isinstance(problem, HTTPException)
+    if isinstance(problem, HTTPException):
         detail: Any = problem.detail
         if problem.status_code == HTTPStatus.NOT_FOUND:
             detail = f"Path {outer_path(request.scope['path'])} not found"
         headers: Mapping[str, str] = problem.headers or {}
         return as_told(request, Answer(problem.status_code, {"detail": detail}, dict(headers)))
-
-    async def hung_up(request: Request, _: Exception) -> JSONResponse:
-        """Nobody will read it, and nothing is wrong with us."""
+    if isinstance(problem, ClientDisconnect):
+        # Nobody will read it, and nothing is wrong with us.
         gone = Refused(499, "Client disconnected", error_type="client_disconnected")
         return as_told(request, gone.answer())
+    event, answer = "call_failed", OUR_FAULT
+    if isinstance(problem, Unreachable):
+        event, answer = "database_away", AWAY
+    elif isinstance(problem, StoreAway):
+        event, answer = "store_away", STORE_AWAY
+    log.error(event, method=request.method, fault=whereabouts(problem))
+    told = as_told(request, answer)
+    told.headers.update(GUARDS)  # one that nobody else catches is told outside of all middleware
+    return told
 
-    async def away(request: Request, problem: Exception) -> JSONResponse:
-        log.error("database_away", method=request.method, fault=whereabouts(problem))
-        return as_told(request, AWAY)
 
-    async def store_away(request: Request, problem: Exception) -> JSONResponse:
-        log.error("store_away", method=request.method, fault=whereabouts(problem))
-        return as_told(request, STORE_AWAY)
+def install(app: FastAPI) -> None:
+    """Make ``app`` speak of every error as fal does."""
 
-    async def our_fault(request: Request, problem: Exception) -> JSONResponse:
-        log.error("call_failed", method=request.method, fault=whereabouts(problem))
-        told = as_told(request, OUR_FAULT)
-        told.headers.update(GUARDS)  # it is answered outside of all middleware
-        return told
+    async def told(request: Request, problem: Exception) -> JSONResponse:
+        return response_to(request, problem)
 
-    app.add_exception_handler(CallersFault, callers_fault)
-    app.add_exception_handler(HTTPException, routing)
-    app.add_exception_handler(ClientDisconnect, hung_up)
-    app.add_exception_handler(Unreachable, away)
-    app.add_exception_handler(StoreAway, store_away)
-    app.add_exception_handler(Exception, our_fault)
+    # FastAPI tells some kinds by itself where they are not named.
+    for kind in (CallersFault, HTTPException, ClientDisconnect, Unreachable, StoreAway, Exception):
+        app.add_exception_handler(kind, told)

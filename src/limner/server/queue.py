@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from limner.requests.lifecycle import Cancellation
 from limner.requests.request import LogLine, Request, Status
@@ -182,7 +182,7 @@ async def not_of_a_request(_: HttpRequest, rest: str = "", **_of: str) -> Respon
     )
 
 
-def queue_routes(queue: Queue) -> list[BaseRoute]:
+def queue_routes(queue: Queue) -> list[Route]:
     """The queue's routes; the app's path may be ``owner/alias`` or the full endpoint id."""
     base = "/@queue/{app:path}/requests/{request_id}"
     every = ("GET", "POST", "PUT", "DELETE")

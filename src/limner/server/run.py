@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from limner.errors import Refused
 from limner.requests.request import Request
@@ -96,6 +96,6 @@ def _there(request: Request | None) -> Request:
     return request
 
 
-def run_routes(run: Run) -> list[BaseRoute]:
+def run_routes(run: Run) -> list[Route]:
     """Every path that nobody else claimed is a run."""
     return [plain("/@run/{app:path}", run.call, "POST", "GET")]

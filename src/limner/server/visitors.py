@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from limner.server.hosts import part_of
 
@@ -34,6 +35,12 @@ def is_near(headers: Mapping[str, str], public_host: str) -> bool:
             return False
     elif origin.partition("://")[2] != host and not re.fullmatch(LOCAL_ORIGINS, origin):
         return False
+    return _names_us(host, public_host)
+
+
+@lru_cache(maxsize=16)
+def _names_us(host: str, public_host: str) -> bool:
+    """Is this a name that leads here alone? Few are ever said, by every call."""
     name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
     return (
         part_of(host) is not None
