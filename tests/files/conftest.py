@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from limner.files.bucket import open_bucket
 from limner.files.disk import DiskStore
-from limner.files.s3 import S3Store, open_bucket
+from limner.files.s3 import S3Store
 from limner.files.store import FileStore
 from tests.rig.s3 import S3
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from limner.files.s3 import PIECE, BadFilesUrl, S3Store, open_bucket
+from limner.files.bucket import BadFilesUrl, open_bucket
+from limner.files.s3 import PIECE, S3Store
 from limner.files.store import Description, read, reserve
 from tests.faults.line import Line, Trouble
 from tests.files.conftest import START, Clock

@@ -18,9 +18,10 @@ import structlog
 
 from limner.endpoints.base import Workshop
 from limner.errors import whereabouts
+from limner.files.bucket import open_bucket
 from limner.files.disk import DiskStore
 from limner.files.room import DiskRoom
-from limner.files.s3 import S3Store, open_bucket
+from limner.files.s3 import S3Store
 from limner.files.store import FileStore
 from limner.files.tally import Tally
 from limner.requests.ledger import Ledger

@@ -7,7 +7,6 @@ sees what is due first and looks no further.
 
 Callers never see the bucket. Its files are read through the server like those of a disk, so a URL
 stays as unguessable, as short-lived and as deletable as the name in it (decision 0036).
-Credentials and address come from the environment, as every S3 client takes them (``AWS_*``).
 Knows the contract and S3's verbs; knows no HTTP.
 """
 
@@ -19,15 +18,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
-from limner.errors import OurFault
-from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoreAway, StoredFile
+from limner.files.bucket import asking
+from limner.files.store import MOST_PARTS, NAME, Description, Overdue, StoredFile
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -45,48 +42,15 @@ PARTS_LIFE = 86_400
 NEVER = "never"
 
 
-class NoStoreClient(OurFault):
-    """S3 is asked for and obstore is not installed."""
-
-
-class BadFilesUrl(OurFault):
-    """The address of the file store is not one that can be used."""
-
-
-def open_bucket(url: str) -> ObjectStore:
-    """``s3://bucket/prefix`` as obstore's. Raises BadFilesUrl, NoStoreClient."""
-    if not url.startswith("s3://") or not url[5:].partition("/")[0]:
-        raise BadFilesUrl("LIMNER_FILES_URL must be s3://bucket or s3://bucket/prefix")
-    try:
-        from obstore.store import from_url
-    except ImportError:
-        raise NoStoreClient("S3 needs obstore: pip install 'limner[scale]'") from None
-    return from_url(
-        url.rstrip("/"),
-        retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=20)},
-    )
-
-
-@contextmanager
-def _asking() -> Generator[None]:
-    """Around calls of S3. Raises StoreAway where it cannot be reached, or fails each time."""
-    from obstore.exceptions import GenericError
-
-    try:
-        yield
-    except GenericError as fault:
-        raise StoreAway("The file store does not answer") from fault
-
-
 class S3Store:
     """Files in one bucket, under one prefix."""
 
     def __init__(self, bucket: ObjectStore, clock: Callable[[], float] = time.time) -> None:
-        """``bucket``: as :func:`open_bucket` opens it."""
+        """``bucket``: as ``files.bucket`` opens it."""
         self._bucket = bucket
         self._clock = clock
 
-    @_asking()
+    @asking()
     def save(self, name: str, content: Iterable[bytes], said: Description) -> StoredFile:
         """See FileStore. A name that is kept already stays as it is."""
         _check(name)
@@ -106,13 +70,13 @@ class S3Store:
             self._remove(name)  # expired, and not yet swept
         return stored
 
-    @_asking()
+    @asking()
     def find(self, name: str) -> StoredFile | None:
         """See FileStore."""
         found = self._find(name)
         return found[0] if found else None
 
-    @_asking()
+    @asking()
     def stream(self, name: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """See FileStore."""
         found = self._find(name)
@@ -122,7 +86,7 @@ class S3Store:
         last = stored.size if stop is None else min(stop, stored.size)
         return self._slice(key, start, last)
 
-    @_asking()
+    @asking()
     def delete(self, name: str) -> bool:
         """See FileStore.
 
@@ -137,7 +101,7 @@ class S3Store:
 
     def listing(self) -> Iterator[StoredFile]:
         """See FileStore."""
-        with _asking():
+        with asking():
             for about in self._objects("about"):
                 stored = self.find(about["path"].rpartition("/")[2])
                 if stored is not None:
@@ -145,13 +109,13 @@ class S3Store:
 
     def overdue(self, now: float) -> Iterator[Overdue]:
         """See FileStore."""
-        with _asking():
+        with asking():
             for due in self._due(now):
                 yield Overdue(due["path"].split("/")[2], due["size"])
             for part in self._given_up(now):
                 yield Overdue(part["path"].split("/")[1], part["size"])
 
-    @_asking()
+    @asking()
     def expire(self, now: float) -> int:
         """See FileStore."""
         gone = 0
@@ -168,7 +132,7 @@ class S3Store:
             self._bucket.delete(part["path"])
         return gone
 
-    @_asking()
+    @asking()
     def save_part(self, name: str, number: int, content: Iterable[bytes]) -> str:
         """See FileStore."""
         _check(name)
@@ -176,7 +140,7 @@ class S3Store:
             raise ValueError(f"part {number} is not between 1 and {MOST_PARTS}")
         return self._write(f"parts/{name}/{number:05d}", content)[1]
 
-    @_asking()
+    @asking()
     def join_parts(self, name: str, numbers: Sequence[int], said: Description) -> StoredFile | None:
         """See FileStore."""
         if not NAME.fullmatch(name):
