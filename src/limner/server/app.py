@@ -143,7 +143,7 @@ def create_app(parts: ServerParts) -> FastAPI:
     storage = Storage(parts.files, access, seals, gate, parts.storage)
     app.include_router(storage_router(storage), dependencies=[Depends(_upload_check(gate))])
     app.include_router(realtime_router(Realtime(intake, watch)))
-    # First: every path that is nobody else's is a run.
+    # Here too, for what is called by a method that they do not have.
     app.router.routes[:0] = hot
     return app
 

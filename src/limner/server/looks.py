@@ -11,6 +11,7 @@ from concurrent.futures import Future
 
 from limner.requests.ledger import Ledger
 from limner.requests.request import Request
+from limner.server.crossing import Crossing
 
 #: An id, and who waits for the request.
 _Asked = list[tuple[str, "asyncio.Future[Request | None]"]]
@@ -22,6 +23,7 @@ class Looks:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._asked: _Asked = []
+        self._crossing: Crossing[tuple[_Asked, Future[list[Request | None]]]] = Crossing(_tell)
 
     async def get(self, request_id: str) -> Request | None:
         """A request as it is now, or None. Raises Unreachable."""
@@ -34,15 +36,12 @@ class Looks:
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         asked, self._asked = self._asked, []
-
-        def told(found: Future[list[Request | None]]) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_tell, asked, found)
-
-        self._ledger.get_all([request_id for request_id, _ in asked]).add_done_callback(told)
+        found = self._ledger.get_all([request_id for request_id, _ in asked])
+        found.add_done_callback(lambda _: self._crossing.put(loop, (asked, found)))
 
 
-def _tell(asked: _Asked, found: Future[list[Request | None]]) -> None:
+def _tell(answered: tuple[_Asked, Future[list[Request | None]]]) -> None:
+    asked, found = answered
     fault = found.exception()
     requests = found.result() if fault is None else [None] * len(asked)
     for (_, waiting), request in zip(asked, requests, strict=True):
