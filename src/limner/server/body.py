@@ -12,13 +12,13 @@ from fastapi import Request
 from pydantic_core import from_json
 
 from limner.errors import DOCS_URL, InvalidInput, Refused
+from limner.server.numerals import declared_length
 
 
 async def read_capped(request: Request, max_bytes: int) -> bytes:
     """The whole body. Raises Refused 413 as soon as it is too long."""
     refusal = Refused(413, f"The request body is larger than {max_bytes} bytes")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > max_bytes:
+    if declared_length(request.headers) > max_bytes:
         raise refusal
     body = bytearray()
     async for chunk in request.stream():

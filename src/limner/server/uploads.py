@@ -17,7 +17,7 @@ from fastapi import Request
 
 from limner.errors import Refused, bad_request
 from limner.files.store import MOST_PARTS, FileStore, StoredFile
-from limner.server.numerals import is_whole
+from limner.server.numerals import declared_length, is_whole
 from limner.server.quota import UploadQuota
 from limner.server.tickets import Ticket
 
@@ -26,9 +26,6 @@ AT_ONCE = 100
 
 #: Seconds in which nothing may come, after which an upload is given up.
 PATIENCE = 60.0
-
-#: A length with more digits than any has is none.
-_DIGITS = 20
 
 Kept = TypeVar("Kept")
 
@@ -123,8 +120,7 @@ class Uploads:
         )
 
     async def _capped(self, request: Request, count: Callable[[int], int]) -> AsyncIterator[bytes]:
-        declared = request.headers.get("content-length", "0")
-        if is_whole(declared, _DIGITS) and int(declared) > self._max_bytes:
+        if declared_length(request.headers) > self._max_bytes:
             raise self._too_large()
         async for chunk in request.stream():
             if chunk:
